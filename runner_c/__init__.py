@@ -1,0 +1,71 @@
+"""runner_c: run synchronous Telegram bots at full concurrency, in order, without losing an update.
+
+The engine. It knows updates (dicts with an ``update_id``), keys, threads and time, and no bot framework; `pyruntime`
+is the bot layer that comes with it. The way of an update::
+
+    source ──poller──▶ sink: admit ──▶ lanes ──▶ ring ──▶ worker ──▶ handler ──▶ settle ──▶ confirm
+
+Importing it starts no thread, opens no file and reads no environment.
+"""
+
+from runner_c._delivery import Delivery
+from runner_c._keys import BYPASS, by_chat, by_chat_thread, by_user
+from runner_c._sessions import MemoryStorage
+from runner_c._sink import current
+from runner_c.deadline import Overdue
+from runner_c.errors import (
+    ConfigError,
+    ForkedProcess,
+    HandlerTimeout,
+    KeyDeadlock,
+    MalformedReply,
+    RunnerError,
+    Stopped,
+    TooManyWrittenOff,
+)
+from runner_c.gate import Gate
+from runner_c.launch import run
+from runner_c.protocols import RunnableBot, Storage, Supplier, Update
+from runner_c.runner import RunnerHandle, create_runner
+from runner_c.sequentialize import Sequentialize, sequentialize
+from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequential_sink
+from runner_c.source import create_source
+from runner_c.stats import InFlight, Stats, StopReport
+from runner_c.version import __version__
+
+__all__ = [
+    "BYPASS",
+    "ConfigError",
+    "Delivery",
+    "ForkedProcess",
+    "Gate",
+    "HandlerTimeout",
+    "InFlight",
+    "KeyDeadlock",
+    "MalformedReply",
+    "MemoryStorage",
+    "Overdue",
+    "RunnableBot",
+    "RunnerError",
+    "RunnerHandle",
+    "Sequentialize",
+    "Stats",
+    "StopReport",
+    "Stopped",
+    "Storage",
+    "Supplier",
+    "TooManyWrittenOff",
+    "Update",
+    "__version__",
+    "by_chat",
+    "by_chat_thread",
+    "by_user",
+    "create_batch_sink",
+    "create_concurrent_sink",
+    "create_runner",
+    "create_sequential_sink",
+    "create_source",
+    "current",
+    "run",
+    "sequentialize",
+]

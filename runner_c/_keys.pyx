@@ -1,0 +1,79 @@
+"""The key functions that the engine knows: by_chat, by_user, by_chat_thread.
+
+Guarantees
+    - O(1) per update, no exception for any decoded JSON object; what has no such key gives None.
+Assumes
+    - an update is a dict with ``update_id`` and (at most) one payload, which is a dict.
+"""
+
+
+cdef inline object id_text(object owner):
+    if type(owner) is dict:
+        number = (<dict> owner).get("id")
+        if type(number) is int or type(number) is str:
+            return str(number)
+    return None
+
+
+cdef inline dict payload_of(object context):
+    cdef object update = context if isinstance(context, dict) else context.update
+    for value in (<dict?> update).values():
+        if type(value) is dict:
+            return <dict> value
+    return None
+
+
+cdef inline dict message_of(dict payload):
+    """The message that a payload is about: itself, or the one that a callback query hangs on."""
+    if "chat" in payload:
+        return payload
+    message = payload.get("message")
+    return <dict> message if type(message) is dict else None
+
+
+cdef object user_key(dict payload):
+    key = id_text(payload.get("from"))
+    return key if key is not None else id_text(payload.get("user"))
+
+
+cdef object chat_key(dict payload):
+    cdef dict message = message_of(payload)
+    if message is not None:
+        key = id_text(message.get("chat"))
+        if key is not None:
+            return key
+    key = id_text(payload.get("voter_chat"))
+    return key if key is not None else user_key(payload)
+
+
+def by_chat(context):
+    cdef dict payload = payload_of(context)
+    return None if payload is None else chat_key(payload)
+
+
+def by_user(context):
+    cdef dict payload = payload_of(context)
+    return None if payload is None else user_key(payload)
+
+
+def by_chat_thread(context):
+    cdef dict payload = payload_of(context)
+    if payload is None:
+        return None
+    key = chat_key(payload)
+    cdef dict message = message_of(payload)
+    if key is not None and message is not None and message.get("is_topic_message") is True:
+        return f"{key}/{message.get('message_thread_id')}"
+    return key
+
+
+class Bypass:
+    """The type of BYPASS."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return "BYPASS"
+
+
+BYPASS = Bypass()

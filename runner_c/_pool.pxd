@@ -1,0 +1,32 @@
+from runner_c._lanes cimport ticket_t
+from runner_c._ring cimport Ring, call_t, worker_t
+
+
+cdef class TicketRunner
+
+
+cdef class Worker:
+    cdef worker_t slot
+    cdef ticket_t *ticket           # what it runs now; the owner's only, but for the sink's lock
+    cdef unsigned long thread
+    cdef TicketRunner runner
+    cdef readonly int number
+
+
+cdef class TicketRunner:
+    cdef bint run(self, Worker worker, ticket_t *ticket) noexcept
+
+
+cdef class Pool:
+    cdef Ring _ring
+    cdef TicketRunner _runner
+    cdef str _name
+    cdef object _lock
+    cdef dict _threads
+    cdef int _started
+    cdef bint _is_short
+
+    cdef void obey(self, call_t call) noexcept
+
+
+cdef Worker current_worker()

@@ -1,0 +1,127 @@
+"""Dedupe: the ids of accepted updates, as intervals.
+
+Guarantees
+    - An id added is known for at least `life_s`, and forgotten after at most twice that.
+    - Consecutive ids cost one interval; an id next to the last one costs O(1), any other O(log n) and a memmove.
+    - No watermark: an id lower than all known ones is as new as any other.
+Assumes
+    - Where memory runs out an id is forgotten rather than refused: twice is better than never.
+
+Two generations: the young one takes new ids; when it is as old as `life_s` it becomes the old one.
+Lock order: a leaf.
+"""
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+
+from runner_c._sync cimport rc_lock, rc_mutex_destroy, rc_mutex_init, rc_now_ns, rc_unlock
+
+
+cdef Py_ssize_t position(intervals_t *intervals, int64_t number) noexcept nogil:
+    """The index of the first interval that ends at or after a number."""
+    cdef Py_ssize_t low = 0
+    cdef Py_ssize_t high = intervals.count
+    cdef Py_ssize_t middle
+    if high and intervals.items[high - 1].last < number:
+        return high
+    while low < high:
+        middle = (low + high) // 2
+        if intervals.items[middle].last < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef bint holds(intervals_t *intervals, int64_t number) noexcept nogil:
+    cdef Py_ssize_t index = position(intervals, number)
+    return index < intervals.count and intervals.items[index].first <= number
+
+
+cdef void insert(intervals_t *intervals, int64_t number) noexcept nogil:
+    """Add a number that is not held yet."""
+    cdef Py_ssize_t index = position(intervals, number)
+    cdef interval_t *items = intervals.items
+    cdef Py_ssize_t room
+    cdef bint is_after = index > 0 and items[index - 1].last == number - 1
+    cdef bint is_before = index < intervals.count and items[index].first == number + 1
+    if is_after and is_before:
+        items[index - 1].last = items[index].last
+        intervals.count -= 1
+        memmove(&items[index], &items[index + 1], <size_t> (intervals.count - index) * sizeof(interval_t))
+        return
+    if is_after:
+        items[index - 1].last = number
+        return
+    if is_before:
+        items[index].first = number
+        return
+    if intervals.count == intervals.room:
+        room = intervals.room * 2 if intervals.room else 8
+        items = <interval_t *> realloc(items, <size_t> room * sizeof(interval_t))
+        if items == NULL:
+            return
+        intervals.items = items
+        intervals.room = room
+    memmove(&items[index + 1], &items[index], <size_t> (intervals.count - index) * sizeof(interval_t))
+    items[index].first = number
+    items[index].last = number
+    intervals.count += 1
+
+
+cdef class Seen:
+    """A set of update ids with a life. Thread-safety: any thread."""
+
+    def __cinit__(self, double life_s=48 * 3600.0):
+        rc_mutex_init(&self._lock)
+        self._life_ns = <int64_t> (life_s * 1e9)
+        self._turned_ns = rc_now_ns()
+
+    def __dealloc__(self):
+        free(self._young.items)
+        free(self._old.items)
+        rc_mutex_destroy(&self._lock)
+
+    cdef void _turn(self, int64_t now_ns) noexcept nogil:
+        cdef intervals_t emptied
+        if now_ns - self._turned_ns < self._life_ns:
+            return
+        emptied = self._old
+        emptied.count = 0
+        self._old = self._young
+        self._young = emptied
+        self._turned_ns = now_ns
+
+    cdef bint has(self, int64_t update_id) noexcept:
+        """Tell whether an id was added."""
+        cdef bint found
+        rc_lock(&self._lock)
+        found = holds(&self._young, update_id) or holds(&self._old, update_id)
+        rc_unlock(&self._lock)
+        return found
+
+    cdef bint add(self, int64_t update_id) noexcept:
+        """Add an id; false when it was there already."""
+        cdef bint found
+        rc_lock(&self._lock)
+        self._turn(rc_now_ns())
+        found = holds(&self._young, update_id) or holds(&self._old, update_id)
+        if not found:
+            insert(&self._young, update_id)
+        rc_unlock(&self._lock)
+        return not found
+
+    def accept(self, int64_t update_id):
+        """Add an id; return False when it was there already."""
+        return self.add(update_id)
+
+    def __contains__(self, int64_t update_id):
+        return self.has(update_id)
+
+    def __len__(self):
+        """Return how many intervals are kept."""
+        cdef Py_ssize_t count
+        rc_lock(&self._lock)
+        count = self._young.count + self._old.count
+        rc_unlock(&self._lock)
+        return count

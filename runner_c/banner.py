@@ -1,0 +1,34 @@
+"""Print what was started, in six lines at most."""
+
+import re
+
+from runner_c.build import describe_python
+from runner_c.settings import Settings
+from runner_c.version import __version__
+
+__all__ = ["banner", "bot_name"]
+
+
+def bot_name(bot: object) -> str | None:
+    """Return `@username` of a bot that knows who it is, else None.
+
+    It is read from the bot's repr, such as `<Bot @shop_bot>`: to ask for `bot.me` may call the Bot API, and blocks.
+    """
+    found = re.search(r"@\w+", repr(bot)) if hasattr(type(bot), "me") else None
+    return found.group() if found else None
+
+
+def banner(settings: Settings, target: str, bot: object, playground: str | None) -> str:
+    """Return the banner: version and Python, bot and target, the settings that matter, playground, how to stop."""
+    name = bot_name(bot)
+    where = settings.sources.get("store", "default")
+    lines = [
+        f"runner_c {__version__} on {describe_python()}",
+        f"bot {name}, target {target}" if name else f"target {target}",
+        f"concurrency {settings.concurrency}, ack {settings.ack}, store {settings.store}"
+        + (" (no durable store yet)" if where == "default" else ""),
+    ]
+    if playground:
+        lines.append(f"playground {playground} - open it in a browser and talk to the bot")
+    lines.append(f"stop with Ctrl-C or TERM: waits up to {settings.grace:g} s for handlers; once more stops now")
+    return "\n".join(lines)

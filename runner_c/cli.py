@@ -1,0 +1,212 @@
+"""Run a bot from the command line.
+
+This is the place where engine and bot layer are put together: it alone imports `pyruntime`, and only where it is
+needed (the playground). What it does, in order: read the settings (`settings`), set up the log (`logs`), start the
+playground if asked for, import the target (`target`), give the bot its token, run it, wait (`signals`).
+"""
+
+import faulthandler
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from runner_c import exit_code
+from runner_c.banner import banner, bot_name
+from runner_c.build import GilWatch, describe_python
+from runner_c.errors import ConfigError
+from runner_c.logs import Scrubber, flush, log, set_up
+from runner_c.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
+from runner_c.settings import Settings, UsageError, parse, resolve, token_of
+from runner_c.signals import Inbox, Outcome, leave, supervise
+from runner_c.target import Target, load
+from runner_c.version import __version__
+
+__all__ = ["main"]
+
+NAME_WAIT_S = 0.5
+"""How long the banner waits for the bot to learn its name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (see `exit_code`).
+
+    Args: arguments, without the program's name; None for those of the process.
+    Blocks: as long as the bot runs.
+    """
+    scrubber = Scrubber(os.environ.get("BOT_TOKEN", ""))
+    environment = dict(os.environ)
+    try:
+        try:
+            given, action = parse(sys.argv[1:] if arguments is None else arguments)
+        except UsageError as error:
+            raise UsageError(f"{error} (see --help)") from None
+        if action == "version":
+            print(f"runner_c {__version__} on {describe_python()}")
+            return exit_code.OK
+        settings = resolve(given, environment, Path.cwd())
+        token, token_source = token_of(settings, environment)
+        scrubber.add(token)
+        if action == "print_config":
+            print(_config(settings, token, token_source))
+            return exit_code.OK
+        _set_up_log(settings, scrubber)
+        with ExitStack() as stack:
+            start = _Start(settings, token, scrubber, stack)
+            if action == "check":
+                return start.check()
+            outcome = start.run()
+            if outcome.is_restart:
+                _restart(environment)
+            if outcome.is_hung:
+                leave(outcome.code)
+            return outcome.code
+    except ConfigError as error:
+        if error.__cause__ is not None:
+            log.debug("traceback of the error below", exc_info=error.__cause__)
+        print(f"runner_c: {scrubber.clean(str(error))}", file=sys.stderr)
+        return exit_code.USAGE
+    except KeyboardInterrupt:
+        print("runner_c: interrupted", file=sys.stderr)
+        return exit_code.OK
+
+
+class _Start:
+    """Bring settings, playground, target and engine together."""
+
+    def __init__(self, settings: Settings, token: str | None, scrubber: Scrubber, stack: ExitStack) -> None:
+        self.settings = settings
+        self.scrubber = scrubber
+        self.token = token
+        self.api_root = settings.api_root
+        self.page: str | None = None
+        if settings.playground:
+            self._open_playground(settings.playground, stack)
+        self.watch = GilWatch()
+        self.target = self._load()
+
+    def check(self) -> int:
+        """Check what can be checked without polling, and print it. Returns: an exit code."""
+        print(f"target {self.target.name}: ok")
+        print(f"settings: ok ({sum(source != 'default' for source in self.settings.sources.values())} set)")
+        bot: Any = self.target.bot
+        if not getattr(bot, "token", None):
+            print("token: there is none, so it was not checked; set BOT_TOKEN")
+        elif not callable(getattr(getattr(bot, "api", None), "get_me", None)):
+            print("token: not checked, because the target has no api.get_me")
+        else:
+            try:
+                me = bot.api.get_me()
+            except Exception as error:
+                print(f"token: {self.scrubber.clean(f'getMe failed: {type(error).__name__}: {error}')}")
+                return exit_code.of_error(error)
+            print(f"token: ok, it is @{me.get('username')}")
+        return exit_code.OK
+
+    def run(self) -> Outcome:
+        """Run the bot until it ends or is stopped. Blocks: as long as the bot runs."""
+        from runner_c import run
+
+        bot = self.target.bot
+        if hasattr(bot, "configure") and not getattr(bot, "token", None):
+            raise UsageError(
+                "there is no bot token: set BOT_TOKEN or use --token-file, or try --playground, which needs none"
+            )
+        faulthandler.enable()
+        with Inbox() as inbox:
+            handle = run(bot, **_run_options(self.settings))
+            latest = time.monotonic() + NAME_WAIT_S
+            while hasattr(type(bot), "me") and not bot_name(bot) and not handle.task().done() and time.monotonic() < latest:
+                time.sleep(0.01)
+            print(banner(self.settings, self.target.name, bot, self.page), file=sys.stderr, flush=True)
+            if complaint := self.watch.complaint():
+                log.warning("%s", complaint, extra={"action": "gil.on"})
+            return supervise(handle, self.settings.grace, inbox, self.scrubber.clean)
+
+    def _open_playground(self, address: str, stack: ExitStack) -> None:
+        from pyruntime.testing.playground import Playground
+
+        if address == PLAYGROUND_DEFAULT:
+            tries = [("127.0.0.1", PLAYGROUND_PORT), ("127.0.0.1", 0)]
+        else:
+            host, _, port = address.rpartition(":")
+            tries = [(host, int(port))]
+        for host, number in tries:
+            playground = Playground(host, number)
+            try:
+                playground.start()
+            except OSError as error:
+                problem = error
+                continue
+            stack.callback(playground.stop)
+            self.token, self.api_root, self.page = playground.token, playground.api_root, playground.url
+            return
+        raise UsageError(f"the playground cannot listen on {host}:{number}: {problem.strerror}; give another address")
+
+    def _load(self) -> Target:
+        """Import the target with token and API root in the environment, and hand them to a bot that takes them."""
+        settings = self.settings
+        if settings.target is None:
+            raise UsageError("say which bot to run, as in: python -m runner_c bot.py (see --help)")
+        if self.token:
+            os.environ["BOT_TOKEN"] = self.token
+        if self.api_root:
+            os.environ["BOT_API_ROOT"] = self.api_root
+        with self.watch.watching():
+            target = load(settings.target)
+        configure = getattr(target.bot, "configure", None)
+        if callable(configure):
+            changes: dict[str, str] = {}
+            if self.token and (self.page or settings.token_file or not getattr(target.bot, "token", None)):
+                changes["token"] = self.token
+            if self.api_root and (self.page or settings.sources["api_root"] != "BOT_API_ROOT"):
+                changes["api_root"] = self.api_root
+            if changes:
+                configure(**changes)
+        own = getattr(target.bot, "token", None)
+        self.scrubber.add(own if isinstance(own, str) else None)
+        return target
+
+
+def _run_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "concurrency": settings.concurrency,
+        "backlog": settings.backlog,
+        "ack": settings.ack,
+        "allowed_updates": settings.allowed_updates,
+        "drop_pending": settings.drop_pending,
+        "poll_timeout_s": settings.poll_timeout,
+        "handler_timeout_s": settings.handler_timeout,
+        "on_timeout": settings.on_timeout,
+    }
+
+
+def _set_up_log(settings: Settings, scrubber: Scrubber) -> None:
+    try:
+        set_up(settings.log_level, settings.log_format, settings.log_file, scrubber)
+    except OSError as error:
+        source = settings.sources["log_file"]
+        raise UsageError(f"{source}: cannot write {settings.log_file}: {error.strerror}") from None
+    for warning in settings.warnings:
+        log.warning("%s", warning, extra={"action": "settings.mistyped"})
+
+
+def _config(settings: Settings, token: str | None, token_source: str) -> str:
+    """Return the settings in effect, one a line, each with its source; of the token only where it comes from."""
+    lines = []
+    for option in OPTIONS:
+        value = getattr(settings, option.name)
+        shown = "none" if value is None else ",".join(value) if isinstance(value, list) else str(value)
+        lines.append(f"{option.name} = {shown}  ({settings.sources[option.name]})")
+    lines.append(f"token = *****  ({token_source})" if token else "token = none  (default)")
+    return "\n".join(lines)
+
+
+def _restart(environment: Mapping[str, str]) -> None:
+    """Replace this process by a new run of the same command, in the environment of the start."""
+    log.info("restarting", extra={"action": "runner.restarting"})
+    flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(environment))

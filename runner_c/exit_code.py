@@ -1,0 +1,36 @@
+"""Name the exit codes of the command line.
+
+They are part of the contract: a supervisor may act on them (restart after 1, never after 2 or 3).
+"""
+
+from typing import Final
+
+__all__ = ["CONFLICT", "CRASHED", "NOT_DRAINED", "OK", "UNAUTHORIZED", "USAGE", "of_error"]
+
+OK: Final = 0
+"""Stopped as asked, everything that was admitted is settled; also the end of --check, --version and the like."""
+
+CRASHED: Final = 1
+"""The runner ended with an error that has no code of its own."""
+
+USAGE: Final = 2
+"""A wrong option, setting or target, a module that cannot be imported, or no token. Nothing was polled."""
+
+UNAUTHORIZED: Final = 3
+"""The Bot API refused the token (401 or 404)."""
+
+CONFLICT: Final = 4
+"""Another process kept polling the same bot, or a webhook is set (409 for a minute)."""
+
+NOT_DRAINED: Final = 5
+"""Stopped before all handlers had ended: --grace passed, or a second signal came. What was left is in the log."""
+
+
+def of_error(error: BaseException) -> int:
+    """Return the exit code for the error that ended a runner, by its attribute `error_code`."""
+    code = getattr(error, "error_code", None)
+    if code in (401, 404):
+        return UNAUTHORIZED
+    if code == 409:
+        return CONFLICT
+    return CRASHED

@@ -1,0 +1,165 @@
+"""run: the one line that puts a bot on the engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runner_c.deadline import Overdue
+from runner_c.errors import ConfigError
+from runner_c.option_check import age_limits_of, seconds, timeout_policy, whole_number
+from runner_c.protocols import Keyer, RunnableBot, Update
+from runner_c.runner import RunnerHandle, create_runner
+from runner_c.sequentialize import KeyFunction, Sequentialize, by_chat
+from runner_c.sink import create_concurrent_sink
+from runner_c.source import BotSource
+
+__all__ = ["run"]
+
+logger = logging.getLogger("runner_c")
+
+
+def run(
+    bot: RunnableBot,
+    *,
+    concurrency: int = 500,
+    backlog: int = 10_000,
+    sequentialize: KeyFunction | Sequentialize | None = by_chat,
+    store: str | None = None,
+    ack: str | None = None,
+    allowed_updates: Sequence[str] | None = None,
+    poll_timeout_s: int = 30,
+    poll_limit: int = 100,
+    speed_traffic_balance: float = 0.0,
+    max_delay_s: float = 0.5,
+    retry: str | float = "exponential",
+    retry_cap_s: float = 30.0,
+    max_retry_time_s: float = 54_000.0,
+    drop_pending: bool = False,
+    handler_timeout_s: float | None = None,
+    on_timeout: str | Callable[[Overdue], str | None] = "report",
+    max_attempts: int = 1,
+    age_limits: Mapping[str, float] | bool | None = None,
+    processes: int = 0,
+    name: str | None = None,
+) -> RunnerHandle:
+    """Run a bot: handlers in parallel, each chat in order. Returns at once; `wait()` on the result waits for the end.
+
+    Args:
+        bot: any object with `get_updates` and `handle_update` (see `protocols.RunnableBot`), such as `pyruntime.Bot`.
+        concurrency: the most handlers at the same time, 1 or more (default 500). A hard limit.
+        backlog: the most updates held, running ones among them (default 10,000). Polling pauses when it is reached
+            and goes on at three quarters of it.
+        sequentialize: which updates wait for each other; default `by_chat`. A key function, or what `sequentialize()`
+            returned. A bot that brings an order of its own (`keys`, or `sequentialize` as its first middleware)
+            replaces the default. None: no order but the bot's own.
+        store: None; durable stores are not part of this version.
+        ack: "fetch" (default): an update is confirmed by the next poll, so a kill loses what is in memory.
+            "done": the offset only passes updates that were handled, so a kill loses nothing and may repeat some;
+            at most 100 updates are then open at the server's side.
+        allowed_updates: the kinds of updates to ask for; None (default) derives them from the registered handlers.
+        poll_timeout_s: how long a poll waits for the first update, 0 to 50 whole seconds (default 30).
+        poll_limit: the most updates of one poll, 1 to 100 (default 100).
+        speed_traffic_balance: 0.0 (default) polls again at once; up to 1.0 waits for fuller batches.
+        max_delay_s: the longest such wait, in seconds (default 0.5).
+        retry: delays after a failed poll: "exponential" (default), "quadratic" or a number of seconds.
+        retry_cap_s: no such delay is longer, in seconds (default 30).
+        max_retry_time_s: after failing for so many seconds the runner ends with the error (default 54,000: 15 h).
+        drop_pending: True leaves the updates behind that wait at the server when the runner starts.
+        handler_timeout_s: a handler that runs longer, in seconds, is dealt with by `on_timeout`; None (default): none.
+        on_timeout: "report" (default) logs update, age and stack; "interrupt" also raises `HandlerTimeout` in its
+            thread (which cannot break a system call); "abandon" also frees its slot and keys; or a function that gets
+            an `Overdue` and returns one of these or None.
+        max_attempts: 1; repeated tries need a durable store and are not part of this version.
+        age_limits: None (default); True skips updates that waited here longer than Telegram takes an answer (inline
+            queries 30 s; callback, shipping and pre-checkout queries 150 s); or a dict of seconds by kind.
+        processes: 0; handlers run in threads of this process.
+        name: how its threads are called; default "runner_c".
+
+    Raises:
+        ConfigError: an option or the bot is not what it has to be; the message says what to do.
+        RuntimeError: the system gives no threads.
+    """
+    _check_bot(bot)
+    if store is not None:
+        raise ConfigError("store: this version keeps updates in memory only; leave it out, or use ack='done'")
+    if max_attempts != 1:
+        raise ConfigError("max_attempts: repeated tries need a durable store, which this version does not have; use 1")
+    if processes != 0:
+        raise ConfigError("processes: handlers run in threads of this process in this version; use 0")
+    if ack not in (None, "fetch", "done"):
+        raise ConfigError(f'ack is "fetch" or "done", not {ack!r} ("journal" needs a durable store)')
+    whole_number("concurrency", concurrency, 1, 10_000)
+    whole_number("backlog", backlog, 1, 100_000_000)
+    keyer = _keyer_of(bot, sequentialize)
+    kinds = list(allowed_updates) if allowed_updates is not None else _derived_kinds(bot)
+    sink = create_concurrent_sink(
+        bot.handle_update,
+        _error_handler_of(bot),
+        concurrency=concurrency,
+        backlog=backlog,
+        keys=keyer,
+        handler_timeout_s=seconds("handler_timeout_s", handler_timeout_s, is_optional=True),
+        on_timeout=timeout_policy(on_timeout),
+        age_limits=age_limits_of(age_limits),
+    )
+    source = BotSource(
+        bot,
+        poll_timeout_s=whole_number("poll_timeout_s", poll_timeout_s, 0, 50),
+        allowed_updates=kinds,
+        speed_traffic_balance=speed_traffic_balance,
+        max_delay_s=max_delay_s,
+    )
+    handle = create_runner(
+        source,
+        sink,
+        poll_limit=poll_limit,
+        ack=ack or "fetch",
+        drop_pending=drop_pending,
+        retry=retry,
+        retry_cap_s=float(seconds("retry_cap_s", retry_cap_s) or 0.0),
+        max_retry_time_s=float(seconds("max_retry_time_s", max_retry_time_s) or 0.0),
+        name=name or "runner_c",
+    )
+    handle.start()
+    return handle
+
+
+def _check_bot(bot: object) -> None:
+    for method in ("get_updates", "handle_update"):
+        if not callable(getattr(bot, method, None)):
+            raise ConfigError(
+                f"run() takes a bot with get_updates() and handle_update(); {type(bot).__name__} has no {method}()"
+            )
+
+
+def _keyer_of(bot: Any, default: KeyFunction | Sequentialize | None) -> Keyer | None:
+    """Settle once for a run who says what the keys of an update are."""
+    if isinstance(default, Sequentialize):
+        default = default.keys
+    if default is not None and not callable(default):
+        raise ConfigError(f"sequentialize is a key function such as by_chat, or None, not {default!r}")
+    if callable(getattr(bot, "keyer", None)):
+        return bot.keyer(default)  # type: ignore[no-any-return]
+    if callable(getattr(bot, "keys", None)):
+        if default is None or default is by_chat:
+            return bot.keys  # type: ignore[no-any-return]
+        raise ConfigError("the bot has keys() of its own: leave sequentialize out")
+    return default
+
+
+def _derived_kinds(bot: Any) -> list[str] | None:
+    derive = getattr(bot, "allowed_updates", None)
+    return derive() if callable(derive) else None
+
+
+def _error_handler_of(bot: Any) -> Callable[[BaseException, Update], object]:
+    handle_error = getattr(bot, "handle_error", None)
+    return handle_error if callable(handle_error) else _log_error
+
+
+def _log_error(error: BaseException, update: Update) -> None:
+    logger.error(
+        "update %s failed", update.get("update_id"), exc_info=error, extra={"action": "update.failed"}
+    )

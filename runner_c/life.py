@@ -1,0 +1,290 @@
+"""One life of a runner, from a start to the end of a stop.
+
+**Guarantees**
+
+- A stop wakes everything that waits at once, runs what was admitted until its deadline, then interrupts, confirms
+  what was handled and ends its threads.
+- Whatever goes wrong, the future of the life gets a result or an error, once.
+
+**Threads** NAME-poller runs the polling loop; NAME-runner waits for the end and carries it out; NAME-monitor watches
+deadlines if there are any; NAME-worker-N run handlers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from runner_c import _watch
+from runner_c._poller import Poller
+from runner_c._seen import Seen
+from runner_c.deadline import Monitor, stack_of
+from runner_c.errors import Stopped
+from runner_c.secret import hide_tokens
+from runner_c.sink import SinkPlan
+from runner_c.source import Source
+from runner_c.stats import Stats, StopReport
+
+__all__ = ["Life"]
+
+INTERRUPT_EVERY_S = 0.02
+INTERRUPT_WAIT_S = 0.1
+"""How long interrupted handlers have to end before they are given up."""
+CONFIRM_WAIT_S = 5.0
+"""How long the last confirmation may take before it is cut."""
+
+logger = logging.getLogger("runner_c")
+
+
+class Life:
+    """Everything that exists between a start and the end of a stop.
+
+    Thread-safety: any thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        plan: SinkPlan,
+        seen: Seen,
+        make_poller: Callable[[Source, object], Poller],
+    ) -> None:
+        self.pid = os.getpid()
+        self.future: Future[StopReport] = Future()
+        self.report: StopReport | None = None
+        self.sink = plan.open(name, seen)
+        self._source = source
+        self.poller = make_poller(source, self.sink)
+        self._born_ns = time.monotonic_ns()
+        self._lock = threading.Lock()  # guards _deadline_ns, _error; a leaf
+        self._deadline_ns = -1
+        self._stop_asked_ns = 0
+        self._error: BaseException | None = None
+        self._is_ending = threading.Event()
+        self._monitor = Monitor(self.sink, plan.on_timeout, self._fail) if plan.handler_timeout_s is not None else None
+        self._poller_thread = threading.Thread(target=self._poll, name=f"{name}-poller", daemon=True)
+        self._thread = threading.Thread(target=self._live, name=f"{name}-runner", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads.
+
+        Raises:
+            RuntimeError: the system gives no threads; nothing of the life is left then.
+        """
+        self.future.set_running_or_notify_cancel()
+        try:
+            self.sink.start()
+            if self._monitor is not None:
+                self._monitor.start()
+            self._thread.start()
+        except BaseException:
+            self._is_ending.set()
+            _watch.stop_admitting(self.sink)
+            if self._monitor is not None:
+                self._monitor.stop()
+            _watch.close(self.sink, 1.0)
+            raise
+
+    def ask_to_stop(self, timeout_s: float | None) -> None:
+        """Begin the stop; of several deadlines the earliest counts. Does not block."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            if not self._is_ending.is_set():
+                self._stop_asked_ns = now_ns
+            if timeout_s is not None:
+                deadline_ns = now_ns + int(max(0.0, timeout_s) * 1e9)
+                if self._deadline_ns < 0 or deadline_ns < self._deadline_ns:
+                    self._deadline_ns = deadline_ns
+        self._is_ending.set()
+        _watch.wake_drain(self.sink)
+
+    def is_over(self) -> bool:
+        """Tell whether the life has ended."""
+        return self.future.done()
+
+    def is_own_thread(self) -> bool:
+        """Tell whether the calling thread belongs to this life, so that it cannot wait for its end."""
+        return threading.current_thread().name.startswith(f"{self.sink.name}-")
+
+    def pause(self) -> None:
+        """Begin no poll and no handler until `resume`."""
+        self.poller.resumed.clear()
+        _watch.pause(self.sink, True)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        _watch.pause(self.sink, False)
+        self.poller.resumed.set()
+
+    def stats(self) -> Stats:
+        """Return the counters of this life."""
+        count = _watch.counts(self.sink)
+        return Stats(
+            admitted=count["admitted"],
+            succeeded=count["succeeded"],
+            failed=count["failed"],
+            skipped=count["skipped"],
+            abandoned=count["abandoned"],
+            overdue=count["overdue"],
+            duplicates=count["duplicates"],
+            refused=count["refused"],
+            in_flight=count["held"],
+            waiting=max(0, count["held"] - count["ready"] - count["running"] - count["blocked"]),
+            ready=count["ready"],
+            running=count["running"],
+            blocked=count["blocked"],
+            keys=count["keys"],
+            workers=count["workers"],
+            idle_workers=count["idle"],
+            polls=self.poller.polls,
+            poll_failures=self.poller.failures,
+            confirmed_offset=self.poller.confirmed_offset,
+            uptime_s=(time.monotonic_ns() - self._born_ns) / 1e9,
+        )
+
+    # -- the runner's thread ------------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        try:
+            self._poller_thread.start()
+            self._is_ending.wait()
+        except BaseException as error:
+            self._fail(error)
+        try:
+            self.report = self._end()
+        except BaseException as error:
+            logger.exception("the stop failed", extra={"action": "stop.failed"})
+            self._fail(error)
+        with self._lock:
+            error_of_life = self._error
+        if error_of_life is not None:
+            self.future.set_exception(error_of_life)
+        else:
+            self.future.set_result(self.report or StopReport(drained=False))
+
+    def _end(self) -> StopReport:
+        begun_ns = self._stop_asked_ns or time.monotonic_ns()
+        _watch.stop_admitting(self.sink)
+        self.resume()
+        self._end_polling()
+        is_drained = _watch.drain(self.sink, self._deadline)
+        unfinished: list[dict[str, object]] = []
+        if not is_drained:
+            unfinished = self._cut_off()
+        self._confirm()
+        if self._monitor is not None:
+            self._monitor.stop()
+        hanging = _watch.close(self.sink, INTERRUPT_WAIT_S if unfinished else 5.0)
+        self._source.close()
+        report = StopReport(
+            handled=self.stats().handled,
+            unfinished=unfinished,
+            confirmed_offset=self.poller.confirmed_offset,
+            drained=not unfinished,
+            duration_s=(time.monotonic_ns() - begun_ns) / 1e9,
+        )
+        logger.info(
+            "stopped after %.2f s: %d updates handled, %d unfinished, %d threads hang",
+            report.duration_s,
+            report.handled,
+            len(unfinished),
+            hanging,
+            extra={"action": "runner.stopped"},
+        )
+        return report
+
+    def _deadline(self) -> int:
+        with self._lock:
+            return self._deadline_ns
+
+    def _end_polling(self) -> None:
+        """Abort the pending poll and wait for its thread; without a way to abort it, until the deadline."""
+        if self._poller_thread.ident is None:
+            return
+        while self._poller_thread.is_alive():
+            if self._source.is_interruptible:
+                try:
+                    self._source.interrupt()
+                except Exception:
+                    logger.exception("interrupt() of the source failed", extra={"action": "stop.interrupt_failed"})
+            self._poller_thread.join(INTERRUPT_EVERY_S)
+            if 0 <= self._deadline() <= time.monotonic_ns():
+                return
+
+    def _cut_off(self) -> list[dict[str, object]]:
+        def wait() -> None:
+            _watch.close(self.sink, INTERRUPT_WAIT_S)
+
+        unfinished, hanging = _watch.cut_off(self.sink, Stopped, wait)
+        for update, age_s, thread in hanging:
+            logger.error(
+                "update %s still runs after %.1f s, and the stop does not wait any longer\n%r\n%s",
+                update.get("update_id"),
+                age_s,
+                update,
+                stack_of(thread).rstrip(),
+                extra={"action": "stop.hanging"},
+            )
+        running = {id(update) for update, _, _ in hanging}
+        for update in unfinished:
+            if id(update) not in running:
+                logger.warning(
+                    "update %s was not handled: %r", update.get("update_id"), update, extra={"action": "stop.unfinished"}
+                )
+        return unfinished
+
+    def _confirm(self) -> None:
+        """Confirm what was handled, in a thread of its own so that a dead network cannot hold up the stop."""
+        if self._poller_thread.is_alive():
+            logger.warning(
+                "the source is still being polled, so what was handled last could not be confirmed: "
+                "give the bot an interrupt() method",
+                extra={"action": "stop.not_confirmed"},
+            )
+            return
+        if self._poller_thread.ident is None:
+            return
+
+        def confirm() -> None:
+            try:
+                self.poller.confirm()
+            except BaseException as error:
+                logger.warning(
+                    "what was handled last could not be confirmed and will come again: %s",
+                    hide_tokens(f"{type(error).__name__}: {error}"),
+                    extra={"action": "stop.not_confirmed"},
+                )
+
+        thread = threading.Thread(target=confirm, name=f"{self.sink.name}-confirm", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            confirm()
+            return
+        thread.join(CONFIRM_WAIT_S)
+        while thread.is_alive() and self._source.is_interruptible:
+            self._source.interrupt()
+            thread.join(INTERRUPT_EVERY_S)
+
+    # -- the poller's thread ------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        error = self.poller.run()
+        if error is not None:
+            self._fail(error)
+        elif not self._is_ending.is_set():
+            self.ask_to_stop(None)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the life with an error; what was admitted is still handled."""
+        with self._lock:
+            self._error = self._error or error
+        logger.critical(
+            "the runner ends: %s", hide_tokens(f"{type(error).__name__}: {error}"), extra={"action": "runner.failed"}
+        )
+        self.ask_to_stop(None)

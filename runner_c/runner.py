@@ -1,0 +1,249 @@
+"""The runner: a source and a sink, put to work."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import TracebackType
+from typing import Any
+
+from runner_c import _watch
+from runner_c._poller import Poller
+from runner_c._seen import Seen
+from runner_c.errors import ConfigError, ForkedProcess, RunnerError
+from runner_c.life import Life
+from runner_c.option_check import whole_number
+from runner_c.protocols import Update
+from runner_c.retry import Backoff
+from runner_c.secret import hide_tokens
+from runner_c.sink import SinkPlan
+from runner_c.source import Source
+from runner_c.stats import InFlight, Stats, StopReport
+
+__all__ = ["EXIT_GRACE_S", "RunnerHandle", "create_runner"]
+
+EXIT_GRACE_S = 10.0
+"""How long, in seconds, handlers may go on when the interpreter exits while a runner runs."""
+
+# Guards the registration of the exit hook and the set of handles. A leaf.
+_exit_lock = threading.Lock()
+_started: weakref.WeakSet[RunnerHandle] = weakref.WeakSet()
+_is_hooked = False
+
+
+class RunnerHandle:
+    """Controls a runner; what `run` and `create_runner` return. Leaving it as a context manager stops the runner.
+
+    Thread-safety: any thread, handlers among them.
+    """
+
+    def __init__(self, source: Source, plan: SinkPlan, make_poller: Callable[[Source, Any], Poller], name: str) -> None:
+        self._source = source
+        self._plan = plan
+        self._make_poller = make_poller
+        self._name = name
+        self._seen = Seen()
+        self._lock = threading.Lock()  # guards _life; a leaf
+        self._life: Life | None = None
+
+    def __repr__(self) -> str:
+        state = "running" if self._life is not None and not self._life.is_over() else "not running"
+        return f"<RunnerHandle {self._name!r}, {state}>"
+
+    def __enter__(self) -> RunnerHandle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the runner; again after a stop, too. Returns at once.
+
+        Raises:
+            RunnerError: it is running.
+            RuntimeError: the system gives no threads.
+        """
+        with self._lock:
+            if self._life is not None and self._life.pid == os.getpid() and not self._life.is_over():
+                raise RunnerError("this runner is running already; stop() it first")
+            life = Life(self._name, self._source, self._plan, self._seen, self._make_poller)
+            _remember(self)
+            life.start()
+            self._life = life
+
+    def stop(self, timeout_s: float | None = None) -> StopReport:
+        """Stop: poll no more, handle what was admitted, confirm it, end the threads.
+
+        Called again, or after the runner has ended by itself, it returns the same report. An error that ended the
+        runner is not raised here but by `wait`.
+
+        Args:
+            timeout_s: after so many seconds (0 or more) what still runs is interrupted and what has not begun stays
+                unfinished; None (default) waits for every handler.
+
+        Returns:
+            The report. Called in a handler, which it could never outwait, it begins the stop and returns at once with
+            a report of that moment (``drained`` is False).
+
+        *Blocks* until the runner has ended.
+
+        Raises:
+            RunnerError: it was never started.
+            ForkedProcess: it was started in another process.
+            ConfigError: the time is not a number of seconds.
+        """
+        if timeout_s is not None and (not isinstance(timeout_s, (int, float)) or not timeout_s >= 0):
+            raise ConfigError(f"timeout_s is a number of seconds or None, not {timeout_s!r}")
+        life = self._own_life()
+        life.ask_to_stop(timeout_s)
+        if life.is_own_thread():
+            return StopReport(life.stats().handled, self.snapshot(), life.poller.confirmed_offset, False)
+        try:
+            return life.future.result()
+        except FutureTimeout:
+            raise
+        except BaseException as error:
+            if not life.is_over():
+                raise
+            if life.report is None:
+                raise RunnerError(f"the stop failed: {hide_tokens(str(error))}") from error
+            return life.report
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the runner has ended.
+
+        Returns:
+            True when it has, False when `timeout_s` seconds went by before.
+
+        *Blocks*; signals are handled meanwhile.
+
+        Raises:
+            Exception: the error that ended the runner: what `get_updates` raised (unauthorized, conflict), or a
+                `RunnerError`.
+        """
+        life = self._own_life()
+        try:
+            life.future.result(timeout_s)
+        except FutureTimeout:
+            if life.is_over() and life.future.exception() is not None:
+                raise
+            return False
+        return True
+
+    def task(self) -> Future[StopReport]:
+        """Return a future that ends when the runner ends, with its report or with the error that ended it."""
+        return self._own_life().future
+
+    def is_running(self) -> bool:
+        """Tell whether the runner has been started and has not ended."""
+        life = self._life
+        return life is not None and life.pid == os.getpid() and not life.is_over()
+
+    def size(self) -> int:
+        """Return how many updates are held: waiting, ready or running."""
+        return _watch.size(self._own_life().sink)
+
+    def snapshot(self) -> list[Update]:
+        """Return the updates that are held, oldest first."""
+        return _watch.snapshot(self._own_life().sink)
+
+    def in_flight(self) -> list[InFlight]:
+        """Return what is held, oldest first, each with its state and its age."""
+        return [InFlight(*row) for row in _watch.in_flight(self._own_life().sink)]
+
+    def stats(self) -> Stats:
+        """Return the counters of the present run, or of the last one."""
+        return self._own_life().stats()
+
+    def offer(self, update: Update) -> bool:
+        """Hand in an update from elsewhere: a webhook, a queue. Does not block.
+
+        Returns:
+            True: it was admitted (or seen before). False: the backlog is full, or the runner is stopping; try later.
+
+        Raises:
+            TypeError: it is not a dict with an integer ``update_id``.
+        """
+        return self._own_life().sink.offer(update)
+
+    def pause(self) -> None:
+        """Begin no poll and no handler until `resume`; running handlers go on. A stop ends the pause."""
+        self._own_life().pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._own_life().resume()
+
+    def _own_life(self) -> Life:
+        life = self._life
+        if life is None:
+            raise RunnerError("this runner was not started; call start()")
+        if life.pid != os.getpid():
+            raise ForkedProcess(
+                f"this runner was started in process {life.pid} and its threads are there; a fork does not carry them "
+                "over. Start a runner in the child, after the fork"
+            )
+        return life
+
+
+def create_runner(
+    source: Source,
+    sink: SinkPlan,
+    *,
+    poll_limit: int = 100,
+    ack: str = "fetch",
+    drop_pending: bool = False,
+    retry: str | float = "exponential",
+    retry_cap_s: float = 30.0,
+    max_retry_time_s: float = 54_000.0,
+    name: str = "runner_c",
+) -> RunnerHandle:
+    """Put a source and a sink together; `start()` of the result sets them to work.
+
+    Args:
+        source: from `create_source`.
+        sink: from one of the three `create_…_sink`.
+        poll_limit: the most updates of one fetch, 1 to 100 (default 100).
+        ack, drop_pending, retry, retry_cap_s, max_retry_time_s, name: as for `run`.
+
+    Raises:
+        ConfigError: an argument is not what it has to be.
+    """
+    if not isinstance(source, Source):
+        raise ConfigError("the source of a runner is made by create_source()")
+    if not isinstance(sink, SinkPlan):
+        raise ConfigError("the sink of a runner is made by create_concurrent_sink(), _batch_sink() or _sequential_sink()")
+    limit = whole_number("poll_limit", poll_limit, 1, 100)
+    Backoff(retry, retry_cap_s, max_retry_time_s)
+
+    def make_poller(source: Source, opened: Any) -> Poller:
+        backoff = Backoff(retry, retry_cap_s, max_retry_time_s)
+        return Poller(source, opened, backoff, hide=hide_tokens, limit=limit, ack=ack, drop_pending=drop_pending)
+
+    return RunnerHandle(source, sink, make_poller, name)
+
+
+def _remember(handle: RunnerHandle) -> None:
+    """See to it that a runner which still runs when the interpreter exits is stopped before threads are joined."""
+    global _is_hooked
+    with _exit_lock:
+        _started.add(handle)
+        if not _is_hooked:
+            # Plain atexit functions run after the interpreter has waited for threads: too late to end ours.
+            # concurrent.futures uses the same hook.
+            threading._register_atexit(_stop_all)  # type: ignore[attr-defined]
+            _is_hooked = True
+
+
+def _stop_all() -> None:
+    running = [handle for handle in list(_started) if handle.is_running()]
+    for handle in running:
+        handle._own_life().ask_to_stop(EXIT_GRACE_S)
+    for handle in running:
+        handle.stop(EXIT_GRACE_S)

@@ -1,0 +1,220 @@
+"""Wait in the main thread for the end of a runner or for a signal, and act on it.
+
+**Guarantees**
+
+- TERM and INT stop the runner within the grace period; a second one ends the process at once. HUP stops it and asks
+  for a restart. USR1 prints all stacks and the updates in flight and disturbs nothing.
+- A handler that hangs, and even a stop that hangs, cannot keep the process from ending.
+
+**Assumes** that it runs in the main thread: Python runs signal handlers there. The main thread waits in a
+`queue.SimpleQueue`, whose `put` may be called from a signal handler that interrupts its own `get`; an Event may not.
+"""
+
+import enum
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from runner_c import exit_code
+from runner_c.logs import flush
+from runner_c.stacks import print_stacks
+
+if TYPE_CHECKING:
+    from runner_c import RunnerHandle, StopReport
+
+__all__ = ["Inbox", "Outcome", "leave", "supervise"]
+
+SPARE_S = 5.0
+"""How much longer than the grace period a stop may take before the process ends without it."""
+
+LISTED = 20
+"""How many unfinished updates a log line names."""
+
+log = logging.getLogger("runner_c.cli")
+
+
+class Event(enum.Enum):
+    """Name what the main thread is woken for."""
+
+    STOP = enum.auto()
+    RESTART = enum.auto()
+    PRINT_STACKS = enum.auto()
+    ENDED = enum.auto()
+    STOPPED = enum.auto()
+
+
+SIGNALS = {
+    signal.SIGTERM: Event.STOP,
+    signal.SIGINT: Event.STOP,
+    signal.SIGHUP: Event.RESTART,
+    signal.SIGUSR1: Event.PRINT_STACKS,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Say how the run ended: the exit code, whether to start anew, whether handlers still hang in threads."""
+
+    code: int
+    is_restart: bool = False
+    is_hung: bool = False
+
+
+class Inbox:
+    """Collect signals for the main thread while it is entered; a signal that was ignored before stays ignored."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Inbox":
+        for number in SIGNALS:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def put(self, event: Event) -> None:
+        """Wake the main thread. Thread-safety: any thread, and signal handlers."""
+        self._events.put(event)
+
+    def get(self, timeout_s: float | None) -> Event | None:
+        """Return the next event, or None after `timeout_s`. Blocks: until an event comes."""
+        try:
+            return self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.put(SIGNALS[signal.Signals(number)])
+
+
+class _Stop:
+    """Stop a runner from a thread of its own, so that the main thread stays free for signals."""
+
+    def __init__(self, handle: "RunnerHandle", grace_s: float, inbox: Inbox) -> None:
+        self.report: StopReport | None = None
+        self.error: BaseException | None = None
+        self._handle = handle
+        self._grace_s = grace_s
+        self._inbox = inbox
+        self._latest = time.monotonic() + grace_s + SPARE_S
+        threading.Thread(target=self._run, name="runner-c-stop", daemon=True).start()
+
+    def left_s(self) -> float:
+        """Return the seconds until the main thread gives up on this stop."""
+        return max(0.0, self._latest - time.monotonic())
+
+    def _run(self) -> None:
+        try:
+            self.report = self._handle.stop(self._grace_s)
+        except BaseException as error:
+            self.error = error
+        self._inbox.put(Event.STOPPED)
+
+
+def supervise(handle: "RunnerHandle", grace_s: float, inbox: Inbox, clean: Callable[[str], str]) -> Outcome:
+    """Wait until the runner has ended or was stopped by a signal, and say how.
+
+    Args: grace_s, seconds that a stop waits for handlers; clean, takes tokens out of what USR1 prints.
+    Blocks: as long as the bot runs. A second signal ends the process from in here.
+    """
+    handle.task().add_done_callback(lambda _: inbox.put(Event.ENDED))
+    stop: _Stop | None = None
+    is_restart = False
+    while True:
+        event = inbox.get(stop.left_s() if stop else None)
+        if event is Event.PRINT_STACKS:
+            print_stacks(handle, sys.stderr, clean)
+        elif event is Event.STOP and stop and not is_restart:
+            _hurry(handle)
+        elif event is Event.STOP and stop:
+            is_restart = False
+            log.info("stopping for good instead of restarting", extra={"action": "runner.stopping"})
+        elif event in (Event.STOP, Event.RESTART, Event.ENDED) and stop is None:
+            is_restart = event is Event.RESTART
+            if event is not Event.ENDED:
+                reason = "restarting" if is_restart else "stopping"
+                log.info("%s: waiting up to %g s for handlers", reason, grace_s, extra={"action": f"runner.{reason}"})
+            stop = _Stop(handle, grace_s, inbox)
+        elif stop and (event is Event.STOPPED or event is None):
+            return _outcome(handle, stop, is_restart)
+
+
+def leave(code: int) -> None:
+    """End the process now, with the log written, whatever its threads do. Does not return."""
+    flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
+
+
+def _outcome(handle: "RunnerHandle", stop: _Stop, is_restart: bool) -> Outcome:
+    error = stop.error
+    task = handle.task()
+    if error is None and task.done() and not task.cancelled():
+        error = task.exception()
+    if error is not None:
+        code = exit_code.of_error(error)
+        log.critical("%s", _explain(error, code), exc_info=_traceback_of(error, code), extra={"action": "runner.crashed"})
+    report = stop.report
+    if report is None or not report.drained:
+        left = report.unfinished if report else handle.snapshot()
+        _log_left("the grace period passed", left)
+        return Outcome(exit_code.NOT_DRAINED if error is None else code, is_restart and error is None, is_hung=True)
+    if error is not None:
+        return Outcome(code)
+    log.info(
+        "stopped: %d updates handled, none left, offset %s confirmed",
+        report.handled,
+        report.confirmed_offset,
+        extra={"action": "runner.stopped"},
+    )
+    return Outcome(exit_code.OK, is_restart)
+
+
+def _hurry(handle: "RunnerHandle") -> None:
+    left = handle.snapshot()
+    _log_left("stopped at once by a second signal", left)
+    leave(exit_code.NOT_DRAINED if left else exit_code.OK)
+
+
+def _log_left(reason: str, updates: Iterable[dict[str, Any]]) -> None:
+    ids = [str(update.get("update_id")) for update in updates]
+    if not ids:
+        log.warning("%s; no update was left unfinished", reason, extra={"action": "runner.unfinished"})
+        return
+    more = f" and {len(ids) - LISTED} more" if len(ids) > LISTED else ""
+    shown = ", ".join(ids[:LISTED])
+    log.error("%s; unfinished: %s%s (%d)", reason, shown, more, len(ids), extra={"action": "runner.unfinished"})
+
+
+def _explain(error: BaseException, code: int) -> str:
+    if code == exit_code.UNAUTHORIZED:
+        return f"the Bot API refused the token ({error}): check BOT_TOKEN"
+    if code == exit_code.CONFLICT:
+        return f"another process polls this bot, or a webhook is set ({error}): stop it, or call deleteWebhook"
+    return f"the runner ended with {type(error).__name__}: {error}"
+
+
+def _traceback_of(error: BaseException, code: int) -> BaseException | None:
+    """Return the error if its traceback tells more than its one line."""
+    return error if code == exit_code.CRASHED else None

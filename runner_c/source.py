@@ -1,0 +1,148 @@
+"""Sources: where updates come from, as the poller sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from runner_c.errors import ConfigError, MalformedReply
+from runner_c.protocols import RunnableBot, Supplier, Update
+
+__all__ = ["BotSource", "Source", "create_source"]
+
+
+class Source:
+    """A supplier with its pace; made by `create_source`.
+
+    Thread-safety: `fetch` and `confirm` belong to one thread at a time, `interrupt` to any.
+    """
+
+    has_offset = False
+    """True when updates are confirmed by asking for what is behind them, as the Bot API wants it."""
+
+    def __init__(
+        self, supply: Callable[[int], Iterable[Update]], supplier: object, speed_traffic_balance: float, max_delay_s: float
+    ) -> None:
+        if not 0.0 <= speed_traffic_balance <= 1.0:
+            raise ConfigError(f"speed_traffic_balance is from 0.0 (speed) to 1.0 (traffic), not {speed_traffic_balance!r}")
+        if not max_delay_s >= 0.0:
+            raise ConfigError(f"max_delay_s is a number of seconds, not {max_delay_s!r}")
+        self._supply = supply
+        self._supplier = supplier
+        self._balance = speed_traffic_balance
+        self._max_delay_s = max_delay_s
+
+    @property
+    def is_interruptible(self) -> bool:
+        """True when a pending fetch can be aborted from another thread."""
+        return callable(getattr(self._supplier, "interrupt", None))
+
+    def init(self) -> None:
+        """Prepare the supplier before the first fetch, if it has an `init`. *Blocks* as long as that does."""
+        self._call("init")
+
+    def fetch(self, offset: int | None, limit: int) -> list[Update]:
+        """Return up to `limit` updates. *Blocks* until the supplier has some; `interrupt` wakes it if it can.
+
+        Raises:
+            StopIteration: there will never be more.
+            MalformedReply: the supplier returned something else.
+        """
+        return _as_batch(self._supply(limit))
+
+    def confirm(self, offset: int) -> None:
+        """Tell the supplier that everything before `offset` is done with, without fetching more."""
+
+    def interrupt(self) -> None:
+        """Abort a pending fetch, if the supplier can."""
+        self._call("interrupt")
+
+    def close(self) -> None:
+        """Let the supplier release what it holds; it may be used again."""
+        self._call("close")
+
+    def pause_s(self, fetched: int, limit: int) -> float:
+        """Return how many seconds to wait after a batch, so that the next one is fuller: none with full batches."""
+        if not fetched or not self._balance:
+            return 0.0
+        return self._balance * self._max_delay_s * max(0.0, 1.0 - fetched / limit)
+
+    def _call(self, name: str) -> None:
+        method = getattr(self._supplier, name, None)
+        if callable(method):
+            method()
+
+
+class BotSource(Source):
+    """The updates of a bot, by its `get_updates`."""
+
+    has_offset = True
+
+    def __init__(
+        self,
+        bot: RunnableBot,
+        *,
+        poll_timeout_s: int,
+        allowed_updates: list[str] | None,
+        speed_traffic_balance: float = 0.0,
+        max_delay_s: float = 0.5,
+    ) -> None:
+        super().__init__(lambda limit: [], bot, speed_traffic_balance, max_delay_s)
+        self._bot = bot
+        self._poll_timeout_s = poll_timeout_s
+        self._allowed_updates = allowed_updates
+
+    def fetch(self, offset: int | None, limit: int) -> list[Update]:
+        """Poll; confirms everything before `offset`."""
+        return self.poll(offset, limit, self._poll_timeout_s)
+
+    def confirm(self, offset: int) -> None:
+        """Confirm everything before `offset` by a poll that waits for nothing and whose reply is dropped."""
+        self.poll(offset, 1, 0)
+
+    def poll(self, offset: int | None, limit: int, timeout_s: int) -> list[Update]:
+        """Call `get_updates` once."""
+        return _as_batch(
+            self._bot.get_updates(
+                offset=offset, limit=limit, timeout=timeout_s, allowed_updates=self._allowed_updates
+            )
+        )
+
+
+def _as_batch(reply: Any) -> list[Update]:
+    if isinstance(reply, list):
+        return reply
+    if isinstance(reply, (str, bytes, dict)) or not isinstance(reply, Iterable):
+        raise MalformedReply(f"the source returned {type(reply).__name__} instead of a list of updates")
+    return list(reply)
+
+
+def create_source(
+    supplier: Supplier | Callable[[int], Iterable[Update]] | Iterator[Update],
+    *,
+    speed_traffic_balance: float = 0.0,
+    max_delay_s: float = 0.5,
+) -> Source:
+    """Make a source for `create_runner`.
+
+    Args:
+        supplier: an object with ``supply(limit)``, such a function, or an iterator of updates. Each update is a dict
+            with an integer ``update_id``; ids that were seen in the last 48 h are dropped.
+        speed_traffic_balance: 0.0 (default) fetches again at once; 1.0 waits for up to `max_delay_s` after a batch
+            that was not full, to fetch fewer and fuller batches.
+        max_delay_s: the longest such wait, in seconds (default 0.5).
+
+    Raises:
+        ConfigError: the supplier is none of these, or a number is out of its range.
+    """
+    supply = getattr(supplier, "supply", None)
+    if callable(supply):
+        return Source(supply, supplier, speed_traffic_balance, max_delay_s)
+    if isinstance(supplier, Iterator):
+        iterator = supplier
+        return Source(lambda limit: [next(iterator)], None, speed_traffic_balance, max_delay_s)
+    if callable(supplier):
+        return Source(supplier, supplier, speed_traffic_balance, max_delay_s)
+    raise ConfigError(
+        f"a supplier has a method supply(limit), is such a function, or an iterator of updates; {type(supplier).__name__} is not"
+    )

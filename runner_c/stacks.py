@@ -1,0 +1,35 @@
+"""Print what every thread is doing and which updates are in flight, for somebody who looks at a stuck bot."""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from runner_c import RunnerHandle
+
+__all__ = ["print_stacks"]
+
+
+def print_stacks(handle: "RunnerHandle", stream: TextIO, clean: Callable[[str], str]) -> None:
+    """Write all Python stacks with the names of their threads, then the updates in flight.
+
+    Nothing is paused or changed: the threads run on while their stacks are read.
+
+    Args: clean, a function that takes tokens out of the text.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = [f"--- stacks of process {os.getpid()}, {len(names)} threads"]
+    for ident, frame in sys._current_frames().items():
+        lines.append(f"thread {names.get(ident, 'not started by Python')} ({ident})")
+        lines += [line.rstrip("\n") for line in traceback.format_stack(frame)]
+    updates = handle.snapshot()
+    lines.append(f"--- updates in flight: {len(updates)}, oldest first")
+    for update in updates:
+        kind = next((name for name in update if name != "update_id"), "empty")
+        lines.append(f"update {update.get('update_id')} {kind}")
+    lines.append("--- end of stacks")
+    stream.write(clean("\n".join(lines)) + "\n")
+    stream.flush()
