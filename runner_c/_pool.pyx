@@ -92,7 +92,7 @@ cdef class Pool:
             target=self._work, args=(worker,), name=f"{self._name}-worker-{worker.number}", daemon=True
         )
         with self._lock:
-            self._threads[worker.number] = thread
+            self._threads[worker.number] = (thread, worker)
         try:
             thread.start()
         except BaseException:
@@ -126,11 +126,14 @@ cdef class Pool:
             return len(self._threads)
 
     def join(self, deadline_s):
-        """Wait until the workers are gone or `time.monotonic()` is past `deadline_s`; return those that hang."""
+        """Wait until the workers are gone or `time.monotonic()` is past `deadline_s`; return how many are left.
+
+        Those that were written off are counted but not waited for.
+        """
         own = threading.current_thread()
         with self._lock:
-            threads = list(self._threads.values())
-        for thread in threads:
-            if thread is not own and thread.ident is not None:
+            workers = list(self._threads.values())
+        for thread, worker in workers:
+            if thread is not own and thread.ident is not None and not (<Worker> worker).slot.is_written_off:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
-        return [thread for thread in threads if thread.is_alive() and thread is not own]
+        return len([thread for thread, _ in workers if thread.is_alive() and thread is not own])

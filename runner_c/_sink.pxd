@@ -64,6 +64,7 @@ cdef class Sink(TicketRunner):
     cdef bint run(self, Worker worker, ticket_t *ticket) noexcept
     cdef bint _begin(self, Worker worker, ticket_t *ticket) noexcept
     cdef bint _claim(self, Worker worker, ticket_t *ticket) noexcept
+    cdef bint _try_claim(self, ticket_t *ticket) noexcept
     cdef outcome_t _handle(self, ticket_t *ticket) noexcept
     cdef outcome_t _fail(self, object error, object update) noexcept
     cdef void _settle(self, ticket_t *ticket, outcome_t outcome) noexcept

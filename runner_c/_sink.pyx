@@ -357,9 +357,15 @@ cdef class Sink(TicketRunner):
 
         Who moves the state: ADMITTED to RUNNING the worker, to UNFINISHED a stop; RUNNING to SETTLING the worker, to
         ABANDONED the monitor or a stop, to INTERRUPTING and back the monitor or a stop, while they raise an exception
-        in the worker's thread. After the claim nobody raises there any more, and one that has not arrived yet is
-        taken back, so that it cannot hit the next update.
+        in the worker's thread. After the claim, won or lost, nobody raises there any more, and one that has not arrived
+        yet is taken back, so that it cannot hit the next update.
         """
+        cdef bint is_mine = self._try_claim(ticket)
+        if ticket.is_interrupted:
+            PyThreadState_SetAsyncExc(worker.thread, NULL)
+        return is_mine
+
+    cdef bint _try_claim(self, ticket_t *ticket) noexcept:
         cdef int state
         while not rc_swap_if(&ticket.state, RUNNING, SETTLING):
             state = rc_load(&ticket.state)
@@ -369,8 +375,6 @@ cdef class Sink(TicketRunner):
                 rc_unlock(&self._lock)
                 return False
             rc_yield()
-        if ticket.is_interrupted:
-            PyThreadState_SetAsyncExc(worker.thread, NULL)
         return True
 
     cdef void _settle(self, ticket_t *ticket, outcome_t outcome) noexcept:

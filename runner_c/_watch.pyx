@@ -302,11 +302,11 @@ cdef bint is_quiet(Sink sink) noexcept:
 
 
 def cut_off(Sink sink, exception, wait):
-    """End the run: start nothing more, interrupt what runs, and take back what has not ended by then.
+    """End the run: start nothing more, interrupt what runs on, and take back what has not ended by then.
 
     Args:
-        exception: what is raised in the threads of running handlers.
-        wait: called once after that; returns when the workers are gone or have had long enough.
+        exception: what is raised in the threads of handlers that run on.
+        wait: called before that and after it; returns when the workers are gone or have had long enough.
 
     Returns:
         The updates that were not handled, oldest first, and (update, age_s, thread) of each handler that still runs.
@@ -315,18 +315,22 @@ def cut_off(Sink sink, exception, wait):
     cdef Py_ssize_t count
     cdef Py_ssize_t index
     cdef int64_t now_ns
-    cdef list deliveries = []
     sink._ring.close()
     rc_lock(&sink._lock)
     sink._is_cut = True
     rc_unlock(&sink._lock)
+    # First those that wait in the engine, and time to end for those that are about to: an exception that is raised
+    # anywhere in a handler may leave a lock of the user's behind.
+    for delivery in deliveries_of(sink):
+        (<Delivery> delivery).cut()
+    wait()
+    cdef list deliveries = []
     tickets = seize(sink, INTERRUPTING, &count, deliveries)
     for index in range(count):
         raise_in(tickets[index], exception)
     free(tickets)
-    for delivery in deliveries:
-        (<Delivery> delivery).cut()
-    wait()
+    if count:
+        wait()
     deliveries = []
     tickets = seize(sink, ABANDONED, &count, deliveries)
     for delivery in deliveries:
@@ -340,9 +344,17 @@ def cut_off(Sink sink, exception, wait):
     return snapshot(sink), hanging
 
 
+cdef list deliveries_of(Sink sink):
+    """The deliveries of running handlers."""
+    cdef Py_ssize_t count
+    cdef list deliveries = []
+    free(seize(sink, RUNNING, &count, deliveries))
+    return deliveries
+
+
 def close(Sink sink, double timeout_s):
     sink._ring.close()
-    return len(sink._pool.join(time.monotonic() + timeout_s))
+    return sink._pool.join(time.monotonic() + timeout_s)
 
 
 def pause(Sink sink, bint is_paused):
@@ -350,7 +362,8 @@ def pause(Sink sink, bint is_paused):
 
 
 cdef ticket_t **seize(Sink sink, state_t target, Py_ssize_t *count, list deliveries) except NULL:
-    """Move every running ticket to another state, for good (ABANDONED, and what has not begun to UNFINISHED) or not.
+    """Move every running ticket to another state: for good (ABANDONED, and what has not begun to UNFINISHED), for a
+    moment (INTERRUPTING), or not at all (RUNNING).
 
     The tickets keep their places in the table, which holds them until the sink goes.
     """

@@ -110,7 +110,7 @@ class _Start:
         """Run the bot until it ends or is stopped. Blocks: as long as the bot runs."""
         from runner_c import run
 
-        bot = self.target.bot
+        bot: Any = self.target.bot
         if hasattr(bot, "configure") and not getattr(bot, "token", None):
             raise UsageError(
                 "there is no bot token: set BOT_TOKEN or use --token-file, or try --playground, which needs none"
@@ -143,6 +143,7 @@ class _Start:
                 continue
             stack.callback(playground.stop)
             self.token, self.api_root, self.page = playground.token, playground.api_root, playground.url
+            self.scrubber.add(playground.token)
             return
         raise UsageError(f"the playground cannot listen on {host}:{number}: {problem.strerror}; give another address")
 

@@ -33,7 +33,7 @@ __all__ = ["Life"]
 
 INTERRUPT_EVERY_S = 0.02
 INTERRUPT_WAIT_S = 0.1
-"""How long interrupted handlers have to end before they are given up."""
+"""How long handlers have to end, at the deadline of a stop and once more after they were interrupted."""
 CONFIRM_WAIT_S = 5.0
 """How long the last confirmation may take before it is cut."""
 

@@ -8,12 +8,13 @@ The library itself only calls `logging.getLogger`; nothing here runs unless the 
 
 import json
 import logging
-import re
 import sys
 import threading
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
+
+from runner_c.secret import hide_tokens
 
 __all__ = ["JsonFormatter", "Scrubber", "TextFormatter", "flush", "set_up"]
 
@@ -35,7 +36,6 @@ class Scrubber(logging.Filter):
     def __init__(self, *tokens: str) -> None:
         super().__init__()
         self._known: tuple[str, ...] = ()
-        self._shape = re.compile(r"(?<!\d)\d{5,}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
         for token in tokens:
             self.add(token)
 
@@ -49,7 +49,7 @@ class Scrubber(logging.Filter):
         for token in self._known:
             if token in text:
                 text = text.replace(token, "<token>")
-        return self._shape.sub("<token>", text)
+        return hide_tokens(text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Clean the message and the traceback of a record; always let it pass."""

@@ -147,8 +147,8 @@ def address(value: object) -> str | None:
 
 OPTIONS: tuple[Option, ...] = (
     Option("target", text, None, "TARGET", "the bot to run: module[:attribute] or path/to/file.py"),
-    Option("concurrency", whole_number(1, 100_000), 500, "N", "handlers that run at the same time, at most"),
-    Option("backlog", whole_number(1, 10_000_000), 10_000, "N", "updates held and unfinished, at most"),
+    Option("concurrency", whole_number(1, 10_000), 500, "N", "handlers that run at the same time, at most"),
+    Option("backlog", whole_number(1, 100_000_000), 10_000, "N", "updates held and unfinished, at most"),
     Option("store", store, "none", "STORE", "where updates are kept; only none in this version"),
     Option("ack", one_of("fetch", "done"), "fetch", "MODE", "confirm updates when fetched, or when done"),
     Option("allowed_updates", names, None, "KINDS", "update kinds to ask for, with commas; else as the handlers need"),

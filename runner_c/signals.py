@@ -38,6 +38,9 @@ SPARE_S = 5.0
 LISTED = 20
 """How many unfinished updates a log line names."""
 
+WORKER_NAME = "runner_c-worker"
+"""How the names of the engine's worker threads begin."""
+
 log = logging.getLogger("runner_c.cli")
 
 
@@ -174,21 +177,16 @@ def _outcome(handle: "RunnerHandle", stop: _Stop, is_restart: bool) -> Outcome:
         error = task.exception()
     if error is not None:
         code = exit_code.of_error(error)
-        log.critical("%s", _explain(error, code), exc_info=_traceback_of(error, code), extra={"action": "runner.crashed"})
+        trace = error if code == exit_code.CRASHED else None
+        log.critical("%s", _explain(error, code), exc_info=trace, extra={"action": "runner.crashed"})
     report = stop.report
     if report is None or not report.drained:
         left = report.unfinished if report else handle.snapshot()
         _log_left("the grace period passed", left)
         return Outcome(exit_code.NOT_DRAINED if error is None else code, is_restart and error is None, is_hung=True)
     if error is not None:
-        return Outcome(code)
-    log.info(
-        "stopped: %d updates handled, none left, offset %s confirmed",
-        report.handled,
-        report.confirmed_offset,
-        extra={"action": "runner.stopped"},
-    )
-    return Outcome(exit_code.OK, is_restart)
+        return Outcome(code, is_hung=_is_worker_alive())
+    return Outcome(exit_code.OK, is_restart, is_hung=_is_worker_alive())
 
 
 def _hurry(handle: "RunnerHandle") -> None:
@@ -215,6 +213,6 @@ def _explain(error: BaseException, code: int) -> str:
     return f"the runner ended with {type(error).__name__}: {error}"
 
 
-def _traceback_of(error: BaseException, code: int) -> BaseException | None:
-    """Return the error if its traceback tells more than its one line."""
-    return error if code == exit_code.CRASHED else None
+def _is_worker_alive() -> bool:
+    """Tell whether a handler hangs in a thread that was written off."""
+    return any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate())

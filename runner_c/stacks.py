@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["print_stacks"]
 
+LISTED = 1000
+"""How many updates are listed at most."""
+
 
 def print_stacks(handle: "RunnerHandle", stream: TextIO, clean: Callable[[str], str]) -> None:
     """Write all Python stacks with the names of their threads, then the updates in flight.
@@ -25,11 +28,14 @@ def print_stacks(handle: "RunnerHandle", stream: TextIO, clean: Callable[[str], 
     for ident, frame in sys._current_frames().items():
         lines.append(f"thread {names.get(ident, 'not started by Python')} ({ident})")
         lines += [line.rstrip("\n") for line in traceback.format_stack(frame)]
-    updates = handle.snapshot()
-    lines.append(f"--- updates in flight: {len(updates)}, oldest first")
-    for update in updates:
-        kind = next((name for name in update if name != "update_id"), "empty")
-        lines.append(f"update {update.get('update_id')} {kind}")
+    held = handle.in_flight()
+    lines.append(f"--- updates in flight: {len(held)}, oldest first")
+    for each in held[:LISTED]:
+        kind = next((name for name in each.update if name != "update_id"), "empty")
+        where = f" in thread {names.get(each.thread, each.thread)}" if each.thread is not None else ""
+        lines.append(f"update {each.update.get('update_id')} {kind}, {each.state} for {each.age_s:.1f} s{where}")
+    if len(held) > LISTED:
+        lines.append(f"and {len(held) - LISTED} more")
     lines.append("--- end of stacks")
     stream.write(clean("\n".join(lines)) + "\n")
     stream.flush()
