@@ -1,0 +1,372 @@
+"""The Bot API as Python methods. What is tried again after a failure stands in ``pyruntime.retry``."""
+
+from __future__ import annotations
+
+import math
+import os
+import ssl
+import threading
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any
+
+import ujson
+
+from pyruntime.download import Destination
+from pyruntime.errors import ApiError, BadReply, NetworkError, RetryAfter, ServerError, from_reply
+from pyruntime.flood import FloodGate
+from pyruntime.method_name import method_name
+from pyruntime.retry import may_repeat, pause_s
+from pyruntime.transport import (
+    DirectTransport,
+    Endpoint,
+    RequestsTransport,
+    TlsContext,
+    check_proxy,
+    environment_proxy,
+)
+from pyruntime.upload import InputFile, MultipartBody, describe_files, encode_json, has_files, plain_parameters
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["ApiClient", "InputFile"]
+
+_SCALARS = frozenset({str, int, float, bool})
+_POLL_GRACE_S = 10.0
+_DEFAULT_FLOOD_WAIT_S = 1.0
+
+_clients: weakref.WeakSet[ApiClient] = weakref.WeakSet()
+
+
+class ApiClient:
+    """Call the methods of the Bot API.
+
+    Every method has its snake_case name and takes its parameters by name: ``client.send_message(chat_id=1,
+    text="hi")``. The result is the decoded ``result`` of the reply: dict, list, True, int or str. Parameters that are
+    None are left out. Where the Bot API takes a file, ``InputFile``, ``pathlib.Path``, bytes or a binary file object is
+    uploaded; a str is a file_id or URL.
+
+    Args:
+        token: the bot's token. It is in no message, repr or error of this client.
+        api_root: URL of the Bot API server; may have a port and a path prefix.
+        session: a ``requests.Session`` that carries everything, with its own proxies and certificates. It costs twenty
+            times the CPU of the direct road, which is taken by default.
+        proxy: URL of a proxy (http, https, socks5, socks5h); by default as HTTPS_PROXY, ALL_PROXY and NO_PROXY say.
+            Calls through a proxy are carried by ``requests``.
+        ssl_context: TLS context; by default certificate and host name are checked against the system's authorities.
+        connect_timeout_s: seconds to get a connection.
+        timeout_s: seconds until a reply must be complete.
+        upload_timeout_s: the same for a call that uploads, counted from the end of the upload.
+        max_reply_bytes: largest reply.
+        max_idle_connections: connections kept for the next call; as many more as there are threads may be in use.
+        max_retries: how often a failed call is tried again, where that is safe; 0: never.
+        max_flood_wait_s: seconds that one call may wait in all because of 429; if Telegram wants more, RetryAfter is
+            raised at once. 0: never wait.
+
+    Raises:
+        ValueError: token, api_root or proxy cannot be one.
+        ImportError: a SOCKS proxy, and ``requests[socks]`` is not installed.
+
+    Blocks: a call blocks until it has its reply, its retries included. Waits between attempts end within 100 ms when
+        the runner stops (``runner_c.Stopped`` goes through) or, outside a runner, when ``close`` is called (the error
+        that caused the wait is raised).
+
+    Thread-safety: any thread; N threads that call use N connections.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        api_root: str = "https://api.telegram.org",
+        *,
+        session: requests.Session | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout_s: float = 10.0,
+        timeout_s: float = 60.0,
+        upload_timeout_s: float = 300.0,
+        max_reply_bytes: int = 64 * 1024 * 1024,
+        max_idle_connections: int = 512,
+        max_retries: int = 3,
+        max_flood_wait_s: float = 60.0,
+    ) -> None:
+        self._endpoint = Endpoint(token, api_root)
+        self._timeout_s = timeout_s
+        self._upload_timeout_s = upload_timeout_s
+        self._max_retries = max_retries
+        self._max_flood_wait_s = max_flood_wait_s
+        self._floods = FloodGate()
+        # Set, and replaced by a new one, by close().
+        self._closed = threading.Event()
+        if session is None:
+            proxy = proxy or environment_proxy(self._endpoint.root)
+        tls = TlsContext(ssl_context)
+        self._full = RequestsTransport(
+            self._endpoint,
+            session=session,
+            proxy=check_proxy(proxy) if proxy else None,
+            tls=tls,
+            connect_timeout_s=connect_timeout_s,
+            timeout_s=timeout_s,
+            max_reply_bytes=max_reply_bytes,
+        )
+        self._transport: DirectTransport | RequestsTransport = self._full
+        if session is None and not proxy:
+            self._transport = DirectTransport(
+                self._endpoint,
+                tls=tls,
+                connect_timeout_s=connect_timeout_s,
+                timeout_s=timeout_s,
+                max_reply_bytes=max_reply_bytes,
+                max_idle=max_idle_connections,
+            )
+        _clients.add(self)
+
+    def __repr__(self) -> str:
+        return f"ApiClient(bot {self._endpoint.bot_id} at {self._endpoint.root})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        bound = partial(self.call, method_name(name))
+        # Found without this method from now on.
+        self.__dict__[name] = bound
+        return bound
+
+    def call(self, method: str, /, **parameters: Any) -> Any:
+        """Call a method by the Bot API's own name, such as ``sendMessage``; also one that is newer than this library.
+
+        Raises:
+            ApiError: the server refused it, or is in trouble and stayed so.
+            NetworkError: no usable answer.
+            OSError: a file to upload cannot be read.
+        """
+        body: bytes | MultipartBody
+        for value in parameters.values():
+            if type(value) not in _SCALARS:
+                parameters = plain_parameters(parameters)
+                body = MultipartBody(parameters) if has_files(parameters) else encode_json(parameters)
+                break
+        else:
+            body = encode_json(parameters)
+        attempt = 0
+        waited_s = 0.0
+        started = monotonic()
+        while True:
+            if self._floods.is_active:
+                waited_s = self._await_turn(method, parameters, waited_s)
+            try:
+                if isinstance(body, bytes):
+                    status, reply = self._transport.call(method, body)
+                else:
+                    status, reply = self._full.upload(method, body, self._upload_timeout_s)
+                return self._result(method, parameters, status, reply)
+            except RetryAfter as error:
+                if method == "getUpdates":
+                    raise
+                # None and 0 say nothing; without a wait this would be a busy loop.
+                retry_after = error.retry_after or _DEFAULT_FLOOD_WAIT_S
+                self._floods.block(method, parameters, retry_after)
+                if waited_s + retry_after > self._max_flood_wait_s or not _is_repeatable(body):
+                    raise
+            except (ServerError, NetworkError) as error:
+                if (
+                    attempt >= self._max_retries
+                    or monotonic() - started >= self._timeout_s
+                    or not may_repeat(method, error)
+                    or not _is_repeatable(body)
+                    or not self._pause(pause_s(attempt, error))
+                ):
+                    raise
+                attempt += 1
+
+    def call_once(self, method: str, /, **parameters: Any) -> Any:
+        """Call a method without any retry or wait, in a way that ``interrupt`` can cut. For calls before polling.
+
+        Raises:
+            Interrupted: ``interrupt`` was called meanwhile.
+            ApiError, NetworkError: as for ``call``; 429 at once.
+        """
+        parameters = plain_parameters(parameters)
+        return self._result(method, parameters, *self._transport.call_guarded(method, encode_json(parameters)))
+
+    def get_updates(
+        self,
+        *,
+        offset: int | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+        allowed_updates: Iterable[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Fetch updates over a connection kept for that. Never tried again here: whoever polls knows better.
+
+        Args:
+            offset: id of the first update to return; older ones are forgotten by the server.
+            limit: how many at most, 1 to 100.
+            timeout: seconds for which the server waits for an update, 0 to 50. The reply must be here 10 s later.
+            allowed_updates: kinds of updates; None keeps what was asked for last.
+
+        Raises:
+            Interrupted: ``interrupt`` was called meanwhile.
+            ApiError, NetworkError: as for ``call``; 429 at once.
+
+        Blocks: up to ``timeout`` and 10 s; ``interrupt`` ends it within a few milliseconds.
+        """
+        kinds = None if allowed_updates is None else list(allowed_updates)
+        parameters = plain_parameters({"offset": offset, "limit": limit, "timeout": timeout, "allowed_updates": kinds})
+        reply = self._transport.call_guarded("getUpdates", encode_json(parameters), (timeout or 0) + _POLL_GRACE_S)
+        updates = self._result("getUpdates", parameters, *reply)
+        if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates):
+            raise BadReply("getUpdates", "the reply is not a list of updates")
+        return updates
+
+    def interrupt(self) -> None:
+        """Cut every pending ``get_updates`` and ``call_once``. Harmless when none is pending; later ones work again.
+
+        Thread-safety: any thread.
+        """
+        self._transport.interrupt()
+
+    def download_file(self, file: str | dict[str, Any] | Any, destination: str | os.PathLike[str] | IO[bytes]) -> int:
+        """Download a file in a stream.
+
+        Args:
+            file: the result of ``get_file`` (or any object with ``file_path`` or ``file_id``), or a ``file_path``. What
+                has no ``file_path`` is asked for by its ``file_id``.
+            destination: path, which is replaced when the whole file is there, or a binary file object.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            ApiError, NetworkError: as for ``call``.
+            OSError: the destination cannot be written.
+            ValueError: there is neither a path nor an id.
+        """
+        path = file if isinstance(file, str) else _field(file, "file_path")
+        if not path:
+            file_id = _field(file, "file_id")
+            if not file_id:
+                raise ValueError("neither file_path nor file_id")
+            path = _field(self.call("getFile", file_id=file_id), "file_path")
+            if not path:
+                raise BadReply("getFile", "the reply has no file_path")
+        attempt = 0
+        while True:
+            with Destination(destination) as target:
+                try:
+                    # A local Bot API server names files on its own disk.
+                    if os.path.isabs(path) and os.path.exists(path):
+                        target.copy(path)
+                    else:
+                        status, reply = self._full.download(path, target.write)
+                        if status != 200:
+                            raise self._failure("download", {}, status, reply)
+                    target.keep()
+                    return target.size_bytes
+                except (ServerError, NetworkError) as error:
+                    if attempt >= self._max_retries or not target.reset():
+                        raise
+                    if not self._pause(pause_s(attempt, error)):
+                        raise
+                    attempt += 1
+
+    def close(self) -> None:
+        """Close the connections and end the waits between attempts. The client can be used again afterwards.
+
+        Thread-safety: any thread.
+        """
+        closed, self._closed = self._closed, threading.Event()
+        closed.set()
+        self._full.close()
+        self._transport.close()
+
+    def _result(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> Any:
+        """Return the result in a reply, or raise what it says."""
+        try:
+            reply = ujson.loads(body)
+        except (ValueError, OverflowError, RecursionError):
+            raise self._failure(method, parameters, status, body) from None
+        if type(reply) is dict and "result" in reply and reply.get("ok") is True:
+            return reply["result"]
+        raise self._failure(method, parameters, status, body)
+
+    def _failure(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> ApiError | NetworkError:
+        """Return the error that a reply without a result stands for."""
+        try:
+            reply = ujson.loads(body)
+        except (ValueError, OverflowError, RecursionError):
+            reply = None
+        if isinstance(reply, dict) and reply.get("ok") is False:
+            description = reply.get("description")
+            if isinstance(description, str):
+                reply["description"] = self._endpoint.scrub(description)
+        elif status >= 500 or status in (413, 429):
+            # A gateway before the server, which knows nothing of JSON.
+            known = {member.value: member.phrase for member in HTTPStatus}
+            reply = {"error_code": status, "description": known.get(status, "Server Error")}
+        else:
+            return BadReply(method, f"HTTP {status} with a body that is no reply of the Bot API (is api_root right?)")
+        return from_reply(method, reply, status=status, parameters=describe_files(parameters))
+
+    def _await_turn(self, method: str, parameters: dict[str, Any], waited_s: float) -> float:
+        """Wait until this chat may be called again and return the seconds that the call has waited in all.
+
+        Raises:
+            RetryAfter: it would take too long, or ``close`` was called.
+            Stopped: the runner stops.
+        """
+        while (left_s := self._floods.left_s(method, parameters)) > 0:
+            if waited_s + left_s > self._max_flood_wait_s or not self._pause(left_s):
+                raise RetryAfter(
+                    method,
+                    429,
+                    f"Too Many Requests: retry after {math.ceil(left_s)} (told to an earlier call)",
+                    parameters=describe_files(parameters),
+                    retry_after=left_s,
+                )
+            waited_s += left_s
+        return waited_s
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait. Return False if ``close`` ended it.
+
+        Raises:
+            Stopped: the runner stops.
+        """
+        from runner_c import Stopped, current
+
+        delivery = current()
+        if delivery is None:
+            return not self._closed.wait(seconds)
+        if delivery.wait(seconds):
+            raise Stopped
+        return True
+
+    def _renew_after_fork(self) -> None:
+        """Give up everything inherited, in the child of a fork, where locks may be held by threads that are gone."""
+        self._floods = FloodGate()
+        self._closed = threading.Event()
+        self._full.renew_after_fork()
+        self._transport.renew_after_fork()
+
+
+def _is_repeatable(body: bytes | MultipartBody) -> bool:
+    return isinstance(body, bytes) or body.is_repeatable
+
+
+def _field(source: Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
+
+
+def _renew_clients() -> None:
+    for client in list(_clients):
+        client._renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_clients)

@@ -1,0 +1,369 @@
+"""One keep-alive connection to the Bot API.
+
+Guarantees: a connection that failed, was cut or gave an odd reply is closed and never used again; the time limit of a
+reply counts from the moment the request is sent, not from the last byte; ``ConnectionLost.may_have_arrived`` is False
+only when it is certain that the server never had the whole request.
+
+Assumes: one thread uses it at a time.
+
+When is that certain? A Bot API server acts on a request when it has all of it, so
+
+1. if handing the request to the kernel failed before its last byte, the server cannot have it all;
+2. if the server has ended the stream (FIN) without a byte of reply, and its kernel has acknowledged nothing of the
+   request by then, it has closed before the request came: the race of every keep-alive connection that the server
+   gives up. ``SIOCOUTQ`` (Linux) tells the number of bytes not acknowledged: at least as many as the request has. (A
+   few may be an alert that the TLS layer sends at the end of the stream, so "more than none" would not do.) A FIN
+   carries the acknowledgement of everything that came before it, so the proof holds even if a separate one was lost.
+
+A reset without a FIN proves nothing: then, and on other systems, ``may_have_arrived`` is True.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import select
+import socket
+import ssl
+import struct
+import sys
+import termios
+from time import monotonic
+
+from pyruntime.errors import BadReply, ConnectFailed, ConnectionLost, Interrupted, NetworkError, ReadTimeout
+from pyruntime.transport.endpoint import Endpoint
+from pyruntime.transport.guard import Guard
+from pyruntime.transport.reply import ReplyReader
+from pyruntime.transport.resolver import resolve
+
+__all__ = ["Connection", "connect"]
+
+_FIRST_READ_BYTES = 16 * 1024
+_IS_LINUX = sys.platform.startswith("linux")
+_KERNEL_TIMEOUT = struct.Struct("@ll")
+
+
+class Connection:
+    """Carry requests and replies one after another.
+
+    Attributes:
+        idle_since: ``time.monotonic()`` at the end of the last reply.
+        epoch: for the pool: which generation of it this connection belongs to.
+
+    Thread-safety: owner only; but a guard may shut the socket down from any thread.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_guard",
+        "_is_open",
+        "_is_tls",
+        "_read",
+        "_recv",
+        "_send",
+        "_sock",
+        "_timeout_s",
+        "epoch",
+        "idle_since",
+    )
+
+    def __init__(self, sock: socket.socket, max_reply_bytes: int, epoch: int = 0) -> None:
+        self._sock = sock
+        self._send = sock.send
+        self._recv = sock.recv
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._timeout_s = 0.0
+        self._deadline = 0.0
+        self._is_open = True
+        self._read = ReplyReader(max_reply_bytes).read
+        self._guard: Guard | None = None
+        self.epoch = epoch
+        self.idle_since = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another request may be sent."""
+        return self._is_open
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The kind of address it goes to."""
+        return socket.AddressFamily(self._sock.family)
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """The TLS session to resume by the next connection; None without TLS."""
+        return self._sock.session if isinstance(self._sock, ssl.SSLSocket) else None
+
+    def guard_with(self, guard: Guard) -> None:
+        """Let the guard cut the exchanges from now on.
+
+        Raises:
+            Interrupted: the guard has cut the call already.
+        """
+        guard.watch(self._sock)
+        self._guard = guard
+
+    def leave_guard(self) -> None:
+        """End what ``guard_with`` began."""
+        if self._guard is not None:
+            self._guard.leave()
+            self._guard = None
+
+    def close(self) -> None:
+        """Close the connection. Harmless when it is closed."""
+        self._is_open = False
+        self.leave_guard()
+        self._sock.close()
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing has arrived since the last reply, by one look that does not wait.
+
+        The end of the stream and bytes that nobody asked for (a TLS alert, for one) count as noise.
+        """
+        # Not recv() with MSG_DONTWAIT: on a socket with a time-out Python waits before it.
+        look = select.poll()
+        look.register(self._sock, select.POLLIN)
+        return not look.poll(0)
+
+    def exchange(self, request: bytes, timeout_s: float) -> tuple[int, bytes]:
+        """Send a request and read its reply.
+
+        Args:
+            request: head and body.
+            timeout_s: seconds until the reply must be complete.
+
+        Returns:
+            HTTP status and body.
+
+        Raises:
+            ConnectionLost, ReadTimeout, BadReply, Interrupted: see their docstrings. The connection is closed then.
+
+        Blocks: up to ``timeout_s``; a guard wakes it.
+        """
+        try:
+            if self._timeout_s != timeout_s:
+                self._set_timeout(timeout_s)
+            self._deadline = monotonic() + timeout_s
+            try:
+                sent = self._send(request)
+                if sent != len(request):
+                    self._send_rest(request, sent)
+            except OSError as error:
+                raise self._explain_send(error, timeout_s) from error
+            try:
+                piece = self._recv(_FIRST_READ_BYTES)
+                if not piece:
+                    raise self._explain_silence(len(request))
+                status, body, is_reusable = self._read(piece, self._receive)
+            except OSError as error:
+                raise self._explain_read(error, timeout_s) from error
+            except BadReply as error:
+                if self._guard is not None and self._guard.is_cut:
+                    raise Interrupted(detail="interrupted") from error
+                raise
+        except BaseException:
+            self.close()
+            raise
+        if not is_reusable:
+            self.close()
+        return status, body
+
+    def _set_timeout(self, timeout_s: float) -> None:
+        """Bound each wait on the socket.
+
+        On Linux the kernel does it for plain sockets: they stay blocking, which saves the poll() that Python would
+        otherwise do before each send and recv. TLS needs Python's way, since OpenSSL reads several times per call.
+        """
+        if _IS_LINUX and not self._is_tls:
+            # The kernel takes 0 for "for ever".
+            microseconds = max(1, int(timeout_s * 1e6))
+            packed = _KERNEL_TIMEOUT.pack(*divmod(microseconds, 1_000_000))
+            if self._sock.gettimeout() is not None:
+                self._sock.settimeout(None)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, packed)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, packed)
+        else:
+            self._sock.settimeout(max(timeout_s, 1e-6))
+        self._timeout_s = timeout_s
+
+    def _send_rest(self, request: bytes, sent: int) -> None:
+        """Send what the first send left over."""
+        with memoryview(request) as view:
+            while sent < len(request):
+                self._set_timeout(_left(self._deadline))
+                sent += self._send(view[sent:])
+
+    def _receive(self, wanted: int) -> bytes:
+        """Read a further piece of a reply within what is left of its time."""
+        self._set_timeout(_left(self._deadline))
+        return self._recv(wanted)
+
+    def _explain_send(self, error: OSError, timeout_s: float) -> NetworkError:
+        if self._guard is not None and self._guard.is_cut:
+            return Interrupted(detail="interrupted", may_have_arrived=False)
+        if _is_time_up(error):
+            return ConnectionLost(detail=f"the server took no data for {timeout_s:g} s", may_have_arrived=False)
+        return ConnectionLost(detail=f"connection lost while sending: {_reason(error)}", may_have_arrived=False)
+
+    def _explain_read(self, error: OSError, timeout_s: float) -> NetworkError:
+        if self._guard is not None and self._guard.is_cut:
+            return Interrupted(detail="interrupted")
+        if _is_time_up(error):
+            return ReadTimeout(detail=f"no complete reply within {timeout_s:g} s")
+        return ConnectionLost(detail=f"connection lost: {_reason(error)}")
+
+    def _explain_silence(self, request_bytes: int) -> NetworkError:
+        """Explain the end of the stream before the first byte of a reply."""
+        if self._guard is not None and self._guard.is_cut:
+            return Interrupted(detail="interrupted")
+        return ConnectionLost(
+            detail="connection closed by the server before it replied",
+            may_have_arrived=self._unacknowledged_bytes() < request_bytes,
+        )
+
+    def _unacknowledged_bytes(self) -> int:
+        """Return how much of what was sent the peer's kernel is known to lack."""
+        if not _IS_LINUX:
+            return 0
+        try:
+            answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        except OSError:
+            return 0
+        return int.from_bytes(answer, sys.byteorder)
+
+
+def connect(
+    endpoint: Endpoint,
+    timeout_s: float,
+    max_reply_bytes: int,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    tls_session: ssl.SSLSession | None = None,
+    prefer: socket.AddressFamily | None = None,
+    guard: Guard | None = None,
+    epoch: int = 0,
+) -> Connection:
+    """Open a connection: each address of the host in turn, then TLS.
+
+    Args:
+        timeout_s: seconds for all of it. Each address gets an equal share of what is left.
+        ssl_context: needed for ``https``. Host name and certificate are checked as it says.
+        tls_session: session of an earlier connection under the same context, to save the long handshake.
+        prefer: kind of address to try first. Where the way over one kind is broken, that saves a wait each time.
+        guard: cuts it from another thread, also in the middle.
+
+    Raises:
+        ConnectFailed: no address answered, or the certificate was not accepted.
+        Interrupted: the guard cut it.
+
+    Blocks: up to ``timeout_s``. The name service may take longer if there is no guard.
+    """
+    deadline = monotonic() + timeout_s
+    try:
+        sock = _connect_any(endpoint, deadline, prefer, guard)
+        try:
+            if ssl_context is not None:
+                sock = _start_tls(sock, endpoint.host, ssl_context, tls_session, deadline, guard)
+        except BaseException:
+            if guard is not None:
+                guard.leave()
+            sock.close()
+            raise
+    except OSError as error:
+        if guard is not None and guard.is_cut:
+            raise Interrupted(detail="interrupted", may_have_arrived=False) from error
+        raise ConnectFailed(
+            detail=f"cannot connect to {endpoint.root}: {_reason(error)}", may_have_arrived=False
+        ) from error
+    return Connection(sock, max_reply_bytes, epoch)
+
+
+def _connect_any(
+    endpoint: Endpoint, deadline: float, prefer: socket.AddressFamily | None, guard: Guard | None
+) -> socket.socket:
+    """Return a socket connected to the first address that answers."""
+    addresses = resolve(endpoint.host, endpoint.port, _left(deadline), guard)
+    addresses.sort(key=lambda address: address[0] != prefer)
+    failure: OSError | None = None
+    for index, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(_left(deadline) / (len(addresses) - index))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _find_dead_peers(sock)
+            if guard is not None:
+                guard.watch(sock)
+            sock.connect(address)
+            return sock
+        except BaseException as error:
+            if guard is not None:
+                guard.leave()
+            if sock is not None:
+                sock.close()
+            if not isinstance(error, OSError) or (guard is not None and guard.is_cut):
+                raise
+            failure = error
+    raise failure or OSError("the name has no address")
+
+
+def _find_dead_peers(sock: socket.socket) -> None:
+    """Let the kernel notice within about 30 s that the way to the server is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if _IS_LINUX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+
+
+def _start_tls(
+    sock: socket.socket,
+    host: str,
+    context: ssl.SSLContext,
+    session: ssl.SSLSession | None,
+    deadline: float,
+    guard: Guard | None,
+) -> ssl.SSLSocket:
+    """Return the socket with TLS on it. The given one is closed if that fails."""
+    if guard is not None:
+        # wrap_socket() moves the descriptor to a new object: for that moment a cut is only remembered.
+        guard.leave()
+    sock.settimeout(_left(deadline))
+    secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False, session=session)
+    try:
+        if guard is not None:
+            guard.watch(secured)
+        secured.do_handshake()
+    except BaseException:
+        if guard is not None:
+            guard.leave()
+        secured.close()
+        raise
+    return secured
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds that are left.
+
+    Raises:
+        TimeoutError: none.
+    """
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _is_time_up(error: OSError) -> bool:
+    """Tell our own time limit from ETIMEDOUT, which says that the network gave up."""
+    return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says of an error, in a few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "timed out"
+    return error.strerror or str(error) or type(error).__name__
