@@ -1,0 +1,157 @@
+"""Hold what the Bot API's methods work on: the bot, chats, users' queries, files, commands, the webhook's state."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pyruntime.testing.body import UploadedFile
+from pyruntime.testing.chat import Chat, Observer, User, make_user
+from pyruntime.testing.message import Query
+
+_MESSAGE_KINDS = frozenset(
+    {
+        "message",
+        "edited_message",
+        "channel_post",
+        "edited_channel_post",
+        "business_message",
+        "edited_business_message",
+    }
+)
+_QUERY_LIFE_S = {"callback_query": 150.0, "shipping_query": 150.0, "pre_checkout_query": 10.0, "inline_query": 30.0}
+_MAX_QUERIES = 100_000
+
+
+class World:
+    """Keep the state of one bot's side of Telegram, the update queue aside.
+
+    Thread-safety: `lock` guards everything; methods that say so take it, the others assume it.
+    """
+
+    def __init__(
+        self,
+        lock: threading.RLock,
+        token: str,
+        clock: Callable[[], float],
+        push: Callable[[dict[str, Any]], int | None],
+        describe_calls: Callable[[], str],
+        max_messages: int,
+        knows_any_chat: bool,
+    ) -> None:
+        """Make an empty world; `push` queues an update, `clock` gives the dates."""
+        self.lock = lock
+        self.clock = clock
+        self.push = push
+        self.describe_calls = describe_calls
+        self.bot_user: User = {
+            "id": int(token.partition(":")[0]) if token.partition(":")[0].isdigit() else 123456,
+            "is_bot": True,
+            "first_name": "Test Bot",
+            "username": "test_bot",
+        }
+        self.chats: dict[int, Chat] = {}
+        self.files: dict[str, UploadedFile] = {}
+        self.commands: dict[str, list[dict[str, Any]]] = {}
+        self.texts: dict[str, str] = {}
+        self.webhook: dict[str, Any] = {}
+        self.knows_any_chat = knows_any_chat
+        self._max_messages = max_messages
+        self._queries: dict[str, tuple[str, float, Query | None]] = {}
+        self._numbers = itertools.count(1)
+        self._observers: list[Observer] = []
+
+    def chat(
+        self,
+        chat_id: int,
+        chat_type: str | None = None,
+        *,
+        user: int | User | None = None,
+        title: str | None = None,
+        **fields: Any,
+    ) -> Chat:
+        """Return the chat `chat_id`, made on first use. Takes the lock."""
+        with self.lock:
+            chat = self.chats.get(chat_id)
+            if chat is None:
+                kind = chat_type or ("private" if chat_id > 0 else "supergroup")
+                person = make_user(user, chat_id if kind == "private" else 1000)
+                info: dict[str, Any] = {"id": chat_id, "type": kind}
+                if kind == "private":
+                    info["first_name"] = person["first_name"]
+                    if "username" in person:
+                        info["username"] = person["username"]
+                else:
+                    info["title"] = title or f"{kind} {chat_id}"
+                info.update(fields)
+                chat = self.chats[chat_id] = Chat(self, info, person, self._max_messages)
+                self.tell("chat", info)
+            return chat
+
+    def next_number(self) -> int:
+        """Return a number that was never returned before."""
+        return next(self._numbers)
+
+    def query(self, kind: str, changed: threading.Condition, fields: dict[str, Any]) -> Query:
+        """Push a query of a user, with an id of its own."""
+        query_id = str(4_000_000_000_000 + self.next_number())
+        update_id = self.push({kind: {"id": query_id, **fields}})
+        query = Query(changed, query_id, update_id)
+        self._keep_query(query_id, kind, query)
+        return query
+
+    def answer_query(self, kind: str, query_id: str, parameters: dict[str, Any]) -> bool:
+        """Take the bot's answer to a query; False if there is no such query or it is too old."""
+        known = self._queries.get(query_id)
+        if known is None or known[0] != kind or known[1] < self.clock():
+            return False
+        if known[2] is not None:
+            known[2].put(parameters)
+        self.tell("answer", {"kind": kind, "id": query_id, "parameters": parameters})
+        return True
+
+    def learn_from(self, kind: str, update: dict[str, Any]) -> None:
+        """Make the chats and queries of an update known, so that the bot can answer it."""
+        content = update[kind]
+        if not isinstance(content, dict):
+            return
+        if kind in _QUERY_LIFE_S and isinstance(content.get("id"), str) and content["id"] not in self._queries:
+            self._keep_query(content["id"], kind, None)
+        message = content.get("message") if kind == "callback_query" else content
+        info = message.get("chat") if isinstance(message, dict) else None
+        if isinstance(info, dict) and isinstance(info.get("id"), int):
+            chat = self.chats.get(info["id"])
+            if chat is None:
+                sender = content.get("from")
+                known = {key: value for key, value in info.items() if key not in ("id", "type", "title")}
+                chat = self.chat(
+                    info["id"],
+                    info.get("type"),
+                    user=sender if isinstance(sender, dict) else None,
+                    title=info.get("title"),
+                    **known,
+                )
+            if kind in _MESSAGE_KINDS and chat.find(content.get("message_id", 0)) is None:
+                chat.add_foreign(content)
+        elif isinstance(content.get("from"), dict) and isinstance(content["from"].get("id"), int):
+            self.chat(content["from"]["id"], "private", user=content["from"])
+
+    def keep_file(self, file: UploadedFile) -> str:
+        """Store a file and return its file_id."""
+        file_id = f"file{self.next_number():08d}"
+        self.files[file_id] = file
+        return file_id
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer(kind, content)` at every change, with the lock held: it must be quick and must not raise."""
+        self._observers.append(observer)
+
+    def tell(self, kind: str, content: Any) -> None:
+        """Tell the observers of a change."""
+        for observer in self._observers:
+            observer(kind, content)
+
+    def _keep_query(self, query_id: str, kind: str, query: Query | None) -> None:
+        self._queries[query_id] = (kind, self.clock() + _QUERY_LIFE_S[kind], query)
+        if len(self._queries) > _MAX_QUERIES:
+            del self._queries[next(iter(self._queries))]
