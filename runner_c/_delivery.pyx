@@ -12,9 +12,6 @@ in its place: critical sections of this object guard them.
 """
 cimport cython
 
-from runner_c._pool cimport Pool, Worker
-from runner_c._ring cimport Ring
-
 from runner_c.errors import Stopped
 
 

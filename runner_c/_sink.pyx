@@ -13,7 +13,7 @@ Locks: `_lock` guards the two tables, the counters, `_held`, `_reserved` and the
 lanes, ring and seen ids: none of them is ever taken inside another.
 
 Who may move the state of an update is told beside `_claim`; the other side of it, the monitor and the stop, is in
-_watch.pyx.
+_watch.pyx. The file passes 400 lines because what may happen to an update between admission and end is one protocol.
 """
 import logging
 import threading
@@ -26,7 +26,6 @@ from runner_c._delivery cimport Delivery
 from runner_c._lanes cimport (
     ABANDONED,
     ADMITTED,
-    INTERRUPTING,
     RUNNING,
     SETTLING,
     UNFINISHED,
@@ -348,7 +347,9 @@ cdef class Sink(TicketRunner):
             return PUT_BACK
         except BaseException:
             logger.exception(
-                "the error handler failed on update %s", update.get("update_id"), extra={"action": "error_handler.failed"}
+                "the error handler failed on update %s",
+                update.get("update_id"),
+                extra={"action": "error_handler.failed"},
             )
         return FAILED
 

@@ -22,12 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef pthread_mutex_t rc_mutex;
 
 typedef struct {
     pthread_mutex_t mutex; /* guards is_set */
     pthread_cond_t cond;
+    pid_t pid; /* the process whose threads wait here */
     int is_set;
 } rc_parker;
 
@@ -61,10 +63,14 @@ static inline void rc_parker_init(rc_parker *parker) {
     pthread_cond_init(&parker->cond, &attributes);
     pthread_condattr_destroy(&attributes);
 #endif
+    parker->pid = getpid();
     parker->is_set = 0;
 }
 
+/* In a forked child nothing is destroyed: the copy still counts the parent's waiters, and destroying a condition
+ * variable waits for its waiters, for ever. */
 static inline void rc_parker_destroy(rc_parker *parker) {
+    if (parker->pid != getpid()) return;
     pthread_cond_destroy(&parker->cond);
     pthread_mutex_destroy(&parker->mutex);
 }

@@ -119,7 +119,12 @@ class _Start:
         with Inbox() as inbox:
             handle = run(bot, **_run_options(self.settings))
             latest = time.monotonic() + NAME_WAIT_S
-            while hasattr(type(bot), "me") and not bot_name(bot) and not handle.task().done() and time.monotonic() < latest:
+            while (
+                hasattr(type(bot), "me")
+                and not bot_name(bot)
+                and not handle.task().done()
+                and time.monotonic() < latest
+            ):
                 time.sleep(0.01)
             print(banner(self.settings, self.target.name, bot, self.page), file=sys.stderr, flush=True)
             if complaint := self.watch.complaint():

@@ -106,7 +106,9 @@ class Monitor:
         elif policy == "abandon":
             self._abandon(sequence, overdue)
         elif policy not in (None, "report"):
-            raise ValueError(f'a function for on_timeout returns "report", "interrupt", "abandon" or None, not {policy!r}')
+            raise ValueError(
+                f'a function for on_timeout returns "report", "interrupt", "abandon" or None, not {policy!r}'
+            )
 
     def _abandon(self, sequence: int, overdue: Overdue) -> None:
         threads = [thread for thread in threading.enumerate() if thread.ident == overdue.thread]

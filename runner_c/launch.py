@@ -136,17 +136,16 @@ def _check_bot(bot: object) -> None:
 
 def _keyer_of(bot: Any, default: KeyFunction | Sequentialize | None) -> Keyer | None:
     """Settle once for a run who says what the keys of an update are."""
-    if isinstance(default, Sequentialize):
-        default = default.keys
-    if default is not None and not callable(default):
+    order: Keyer | None = default.keys if isinstance(default, Sequentialize) else default
+    if order is not None and not callable(order):
         raise ConfigError(f"sequentialize is a key function such as by_chat, or None, not {default!r}")
     if callable(getattr(bot, "keyer", None)):
-        return bot.keyer(default)  # type: ignore[no-any-return]
+        return bot.keyer(order)  # type: ignore[no-any-return]
     if callable(getattr(bot, "keys", None)):
-        if default is None or default is by_chat:
+        if order is None or order is by_chat:
             return bot.keys  # type: ignore[no-any-return]
         raise ConfigError("the bot has keys() of its own: leave sequentialize out")
-    return default
+    return order
 
 
 def _derived_kinds(bot: Any) -> list[str] | None:
@@ -160,6 +159,4 @@ def _error_handler_of(bot: Any) -> Callable[[BaseException, Update], object]:
 
 
 def _log_error(error: BaseException, update: Update) -> None:
-    logger.error(
-        "update %s failed", update.get("update_id"), exc_info=error, extra={"action": "update.failed"}
-    )
+    logger.error("update %s failed", update.get("update_id"), exc_info=error, extra={"action": "update.failed"})

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from runner_c import _watch
+from runner_c import _watch, exit_hook
 from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.deadline import Monitor, stack_of
@@ -34,6 +34,8 @@ __all__ = ["Life"]
 INTERRUPT_EVERY_S = 0.02
 INTERRUPT_WAIT_S = 0.1
 """How long handlers have to end, at the deadline of a stop and once more after they were interrupted."""
+FAILURE_GRACE_S = 25.0
+"""How long handlers may go on when an error has ended the run."""
 CONFIRM_WAIT_S = 5.0
 """How long the last confirmation may take before it is cut."""
 
@@ -77,12 +79,14 @@ class Life:
             RuntimeError: the system gives no threads; nothing of the life is left then.
         """
         self.future.set_running_or_notify_cancel()
+        exit_hook.add(self)
         try:
             self.sink.start()
             if self._monitor is not None:
                 self._monitor.start()
             self._thread.start()
         except BaseException:
+            exit_hook.remove(self)
             self._is_ending.set()
             _watch.stop_admitting(self.sink)
             if self._monitor is not None:
@@ -160,6 +164,7 @@ class Life:
         except BaseException as error:
             logger.exception("the stop failed", extra={"action": "stop.failed"})
             self._fail(error)
+        exit_hook.remove(self)
         with self._lock:
             error_of_life = self._error
         if error_of_life is not None:
@@ -234,7 +239,10 @@ class Life:
         for update in unfinished:
             if id(update) not in running:
                 logger.warning(
-                    "update %s was not handled: %r", update.get("update_id"), update, extra={"action": "stop.unfinished"}
+                    "update %s was not handled: %r",
+                    update.get("update_id"),
+                    update,
+                    extra={"action": "stop.unfinished"},
                 )
         return unfinished
 
@@ -281,10 +289,10 @@ class Life:
             self.ask_to_stop(None)
 
     def _fail(self, error: BaseException) -> None:
-        """End the life with an error; what was admitted is still handled."""
+        """End the life with an error; what was admitted is still handled, within `FAILURE_GRACE_S`."""
         with self._lock:
             self._error = self._error or error
         logger.critical(
             "the runner ends: %s", hide_tokens(f"{type(error).__name__}: {error}"), extra={"action": "runner.failed"}
         )
-        self.ask_to_stop(None)
+        self.ask_to_stop(FAILURE_GRACE_S)

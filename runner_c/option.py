@@ -150,17 +150,19 @@ OPTIONS: tuple[Option, ...] = (
     Option("concurrency", whole_number(1, 10_000), 500, "N", "handlers that run at the same time, at most"),
     Option("backlog", whole_number(1, 100_000_000), 10_000, "N", "updates held and unfinished, at most"),
     Option("store", store, "none", "STORE", "where updates are kept; only none in this version"),
-    Option("ack", one_of("fetch", "done"), "fetch", "MODE", "confirm updates when fetched, or when done"),
+    Option("ack", one_of("fetch", "done"), "fetch", "MODE", "confirm updates on fetch, or when done"),
     Option("allowed_updates", names, None, "KINDS", "update kinds to ask for, with commas; else as the handlers need"),
     Option("drop_pending", boolean, False, "", "forget what waited at Telegram before the start", is_switch=True),
     Option("poll_timeout", whole_number(0, 50), 30, "SECONDS", "length of one long poll"),
     Option("handler_timeout", seconds(0.001, 1e6), None, "SECONDS", "report a handler that runs longer; else never"),
-    Option("on_timeout", one_of("report", "interrupt", "abandon"), "report", "WHAT", "what to do with such a handler"),
+    Option(
+        "on_timeout", one_of("report", "interrupt", "abandon"), "report", "WHAT", "then report, interrupt or abandon it"
+    ),
     Option("grace", seconds(0, 1e6), 25.0, "SECONDS", "how long a stop waits for handlers"),
     Option("api_root", url, None, "URL", "another Bot API server", more_variables=("BOT_API_ROOT",)),
     Option("token_file", text, None, "PATH", "file that holds the token", more_variables=("BOT_TOKEN_FILE",)),
     Option("playground", address, None, "HOST:PORT", "chat with the bot on a local page: no token, no network"),
-    Option("log_level", one_of("debug", "info", "warning", "error"), "info", "LEVEL", "the least level that is logged"),
+    Option("log_level", one_of("debug", "info", "warning", "error"), "info", "LEVEL", "debug, info, warning or error"),
     Option("log_format", one_of("text", "json"), "text", "FORMAT", "text, or one JSON object a line"),
     Option("log_file", text, None, "PATH", "write the log to this file too; processes may share it"),
 )

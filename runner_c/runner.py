@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -24,15 +23,7 @@ from runner_c.sink import SinkPlan
 from runner_c.source import Source
 from runner_c.stats import InFlight, Stats, StopReport
 
-__all__ = ["EXIT_GRACE_S", "RunnerHandle", "create_runner"]
-
-EXIT_GRACE_S = 10.0
-"""How long, in seconds, handlers may go on when the interpreter exits while a runner runs."""
-
-# Guards the registration of the exit hook and the set of handles. A leaf.
-_exit_lock = threading.Lock()
-_started: weakref.WeakSet[RunnerHandle] = weakref.WeakSet()
-_is_hooked = False
+__all__ = ["RunnerHandle", "create_runner"]
 
 
 class RunnerHandle:
@@ -73,7 +64,6 @@ class RunnerHandle:
             if self._life is not None and self._life.pid == os.getpid() and not self._life.is_over():
                 raise RunnerError("this runner is running already; stop() it first")
             life = Life(self._name, self._source, self._plan, self._seen, self._make_poller)
-            _remember(self)
             life.start()
             self._life = life
 
@@ -218,7 +208,9 @@ def create_runner(
     if not isinstance(source, Source):
         raise ConfigError("the source of a runner is made by create_source()")
     if not isinstance(sink, SinkPlan):
-        raise ConfigError("the sink of a runner is made by create_concurrent_sink(), _batch_sink() or _sequential_sink()")
+        raise ConfigError(
+            "the sink of a runner is made by create_concurrent_sink(), _batch_sink() or _sequential_sink()"
+        )
     limit = whole_number("poll_limit", poll_limit, 1, 100)
     Backoff(retry, retry_cap_s, max_retry_time_s)
 
@@ -227,23 +219,3 @@ def create_runner(
         return Poller(source, opened, backoff, hide=hide_tokens, limit=limit, ack=ack, drop_pending=drop_pending)
 
     return RunnerHandle(source, sink, make_poller, name)
-
-
-def _remember(handle: RunnerHandle) -> None:
-    """See to it that a runner which still runs when the interpreter exits is stopped before threads are joined."""
-    global _is_hooked
-    with _exit_lock:
-        _started.add(handle)
-        if not _is_hooked:
-            # Plain atexit functions run after the interpreter has waited for threads: too late to end ours.
-            # concurrent.futures uses the same hook.
-            threading._register_atexit(_stop_all)  # type: ignore[attr-defined]
-            _is_hooked = True
-
-
-def _stop_all() -> None:
-    running = [handle for handle in list(_started) if handle.is_running()]
-    for handle in running:
-        handle._own_life().ask_to_stop(EXIT_GRACE_S)
-    for handle in running:
-        handle.stop(EXIT_GRACE_S)

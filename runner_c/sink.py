@@ -61,7 +61,9 @@ def create_sequential_sink(consumer: Any, on_error: OnError, *, backlog: int = 1
     return SinkPlan(_consume_of(consumer), _checked(on_error), None, 1, whole_number("backlog", backlog, 1))
 
 
-def create_batch_sink(consumer: Any, on_error: OnError, *, concurrency: int = 100, keys: Keyer | None = None) -> SinkPlan:
+def create_batch_sink(
+    consumer: Any, on_error: OnError, *, concurrency: int = 100, keys: Keyer | None = None
+) -> SinkPlan:
     """Make a sink that handles the updates of a batch at the same time, and takes the next batch when all have ended.
 
     Args:

@@ -21,10 +21,16 @@ class Source:
     """True when updates are confirmed by asking for what is behind them, as the Bot API wants it."""
 
     def __init__(
-        self, supply: Callable[[int], Iterable[Update]], supplier: object, speed_traffic_balance: float, max_delay_s: float
+        self,
+        supply: Callable[[int], Iterable[Update]],
+        supplier: object,
+        speed_traffic_balance: float,
+        max_delay_s: float,
     ) -> None:
         if not 0.0 <= speed_traffic_balance <= 1.0:
-            raise ConfigError(f"speed_traffic_balance is from 0.0 (speed) to 1.0 (traffic), not {speed_traffic_balance!r}")
+            raise ConfigError(
+                f"speed_traffic_balance is from 0.0 (speed) to 1.0 (traffic), not {speed_traffic_balance!r}"
+            )
         if not max_delay_s >= 0.0:
             raise ConfigError(f"max_delay_s is a number of seconds, not {max_delay_s!r}")
         self._supply = supply
@@ -103,9 +109,7 @@ class BotSource(Source):
     def poll(self, offset: int | None, limit: int, timeout_s: int) -> list[Update]:
         """Call `get_updates` once."""
         return _as_batch(
-            self._bot.get_updates(
-                offset=offset, limit=limit, timeout=timeout_s, allowed_updates=self._allowed_updates
-            )
+            self._bot.get_updates(offset=offset, limit=limit, timeout=timeout_s, allowed_updates=self._allowed_updates)
         )
 
 
@@ -144,5 +148,6 @@ def create_source(
     if callable(supplier):
         return Source(supplier, supplier, speed_traffic_balance, max_delay_s)
     raise ConfigError(
-        f"a supplier has a method supply(limit), is such a function, or an iterator of updates; {type(supplier).__name__} is not"
+        "a supplier has a method supply(limit), is such a function, or an iterator of updates; "
+        f"{type(supplier).__name__} is not"
     )
