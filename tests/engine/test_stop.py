@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from runner_c import ConfigError, RunnerError, Stopped, create_concurrent_sink, create_runner, create_source, current, run
+from runner_c import (
+    ConfigError,
+    RunnerError,
+    Stopped,
+    create_concurrent_sink,
+    create_runner,
+    create_source,
+    current,
+    run,
+)
 
 SOON_S = 0.5
 """The promise is 0.1 s; the tests leave room for a machine that is busy."""
@@ -273,15 +282,7 @@ def test_a_stop_races_with_updates_that_come_in_and_every_one_is_accounted_for(q
         bot.push(200, chat=lambda index: index % 20)
         handle = run(bot, concurrency=8, ack="done", backlog=250)
         offered: list[int] = []
-
-        def offer() -> None:
-            number = 5_000_000
-            while handle.is_running():
-                number += 1
-                if handle.offer({"update_id": number, "message": {"chat": {"id": number % 3}}}):
-                    offered.append(number)
-
-        thread = threading.Thread(target=offer)
+        thread = threading.Thread(target=offer_until_it_stops, args=(handle, offered))
         thread.start()
         bot.record.wait_for_begun(attempt * 10)
         report = handle.stop(0.01 if attempt % 2 else None)
@@ -293,3 +294,12 @@ def test_a_stop_races_with_updates_that_come_in_and_every_one_is_accounted_for(q
         assert [breach for breach in bot.record.breaches if "overlaps" in breach or "twice" in breach] == []
         if report.drained:
             assert set(bot.record.ended) >= set(offered)
+
+
+def offer_until_it_stops(handle: Any, offered: list[int]) -> None:
+    """Offer updates of three chats for as long as the runner runs; note those that were taken."""
+    number = 5_000_000
+    while handle.is_running():
+        number += 1
+        if handle.offer({"update_id": number, "message": {"chat": {"id": number % 3}}}):
+            offered.append(number)
