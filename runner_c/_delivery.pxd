@@ -20,8 +20,8 @@ cdef class Delivery:
     cdef bint _is_settled
     cdef bint _is_cut
 
-    cdef void cut(self)
-    cdef void settle(self)
+    cdef void cut(self) noexcept
+    cdef void settle(self) noexcept
     cdef object commit(self)
 
 

@@ -10,9 +10,13 @@ Assumes
 `_is_settled`, `_releases`, `_cancel` and `_is_cut` are reached by two threads, the worker and whoever ends the update
 in its place: critical sections of this object guard them.
 """
+import logging
+
 cimport cython
 
 from runner_c.errors import Stopped
+
+logger = logging.getLogger("runner_c")
 
 
 cdef class Delivery:
@@ -35,8 +39,6 @@ cdef class Delivery:
         with cython.critical_section(self):
             is_late = self._is_settled
             if not is_late:
-                if self._releases is None:
-                    self._releases = []
                 self._releases.append(release)
         if is_late:
             release()
@@ -61,17 +63,19 @@ cdef class Delivery:
                 storage.write(key, value)
         return None
 
-    cdef void settle(self):
+    cdef void settle(self) noexcept:
         """Mark the update as ended and run the releases."""
         with cython.critical_section(self):
             self._is_settled = True
             releases = self._releases
-            self._releases = None
-        if releases is not None:
-            for release in releases:
+            self._releases = []
+        for release in releases:
+            try:
                 release()
+            except BaseException:
+                logger.exception("a callback of on_settled failed", extra={"action": "settle.failed"})
 
-    cdef void cut(self):
+    cdef void cut(self) noexcept:
         """End a wait at a key, now or whenever it begins."""
         with cython.critical_section(self):
             self._is_cut = True

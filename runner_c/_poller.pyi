@@ -34,9 +34,6 @@ class Poller:
     @property
     def failures(self) -> int:
         """How many polls failed."""
-    @property
-    def last_error(self) -> BaseException | None:
-        """The error of the last poll that failed."""
     def run(self) -> BaseException | None:
         """Poll until the run stops (None) or polling has failed for good (the error). *Blocks* until then."""
     def confirm(self) -> None:

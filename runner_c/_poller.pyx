@@ -7,8 +7,8 @@ Guarantees
     - An unchanged offset is asked for again no sooner than 0.5 s after the last time, so that the server does not cut
       the batch to one update.
     - Every wait here (for room, between polls, after a failure, in a pause) ends at once when the run stops.
-    - A failure is retried for as long as the policy says; `retry_after` is obeyed instead of the back-off. 401 and 404
-      end the run, and so does a minute of nothing but 409.
+    - A failure is retried for as long as the policy says; `retry_after` is obeyed instead of the back-off. 401, 404
+      and a ConfigError end the run, and so does a minute of nothing but 409.
 Assumes
     - One thread runs `run`; `confirm` is called after it has ended, or not at all.
 """
@@ -16,12 +16,24 @@ import logging
 import threading
 import time
 
-from runner_c._sink cimport Sink
+from libc.stdint cimport int64_t
+
+from runner_c._sink cimport Sink, is_update
+
+from runner_c.errors import ConfigError
 
 logger = logging.getLogger("runner_c")
 
 cdef double SAME_OFFSET_S = 0.5
 cdef double CONFLICT_LIMIT_S = 60.0
+cdef int64_t NO_OFFSET = -0x7FFFFFFFFFFFFFFF
+
+
+cdef object last_id(list batch):
+    for update in reversed(batch):
+        if is_update(update):
+            return update["update_id"]
+    return None
 
 
 cdef class Poller:
@@ -40,10 +52,10 @@ cdef class Poller:
     cdef double _conflict_since_s
     cdef double _conflict_limit_s
     cdef readonly object resumed
-    cdef readonly object confirmed_offset
     cdef readonly long polls
     cdef readonly long failures
-    cdef readonly object last_error
+    # Read by other threads: a C integer, because an object could be freed between their load and their reference.
+    cdef int64_t _confirmed
 
     def __init__(
         self, source, Sink sink, backoff, *, hide=str, int limit=100, ack="fetch", bint drop_pending=False,
@@ -59,8 +71,18 @@ cdef class Poller:
         self._conflict_limit_s = conflict_limit_s
         self._conflict_since_s = -1.0
         self._asked = object()  # equal to no offset
+        self._confirmed = NO_OFFSET
         self.resumed = threading.Event()
         self.resumed.set()
+
+    @property
+    def confirmed_offset(self):
+        cdef int64_t confirmed = self._confirmed
+        return None if confirmed == NO_OFFSET else confirmed
+
+    cdef object _note_confirmed(self, offset):
+        if offset is not None:
+            self._confirmed = offset
 
     def run(self):
         """Poll until the run stops (returns None) or polling has failed for good (returns the error)."""
@@ -101,7 +123,7 @@ cdef class Poller:
             elif getattr(error, "may_have_arrived", False):
                 # The stop cut a poll that had reached the server, which then has confirmed its offset. To say it again
                 # would cost three seconds: so long the server makes the same offset wait.
-                self.confirmed_offset = offset
+                self._note_confirmed(offset)
             return None
         self._backoff.reset()
         self._conflict_since_s = -1.0
@@ -116,7 +138,7 @@ cdef class Poller:
         self.polls += 1
         # The server forgets what is before the offset when the request arrives: it counts as confirmed from now on.
         batch = self._source.fetch(offset, limit)
-        self.confirmed_offset = offset
+        self._note_confirmed(offset)
         return batch
 
     cdef object _offset(self):
@@ -140,23 +162,31 @@ cdef class Poller:
         """Admit a batch, in parts if there is not room for all of it; what a stop leaves over was never taken."""
         cdef long taken
         while batch:
+            last = last_id(batch)
+            is_known = last is not None and self._sink.has_seen(last)
             taken = self._sink.admit(batch)
             if taken:
-                self._pass(batch[:taken])
+                self._pass(last if taken == len(batch) else last_id(batch[:taken]), is_known)
                 batch = batch[taken:]
             if batch and not self._sink.wait_for_room():
                 return None
 
-    cdef object _pass(self, list taken):
-        for update in reversed(taken):
-            if type(update) is dict and type(update.get("update_id")) is int:
-                self._behind_last = update["update_id"] + 1
+    cdef object _pass(self, last, bint is_known):
+        """Go on behind an id.
+
+        A reply that ends with an update which is known, as one may while others are unfinished, must not lead back
+        behind what was taken after it; unless the server has begun anew, below what was asked for.
+        """
+        if last is None:
+            return None
+        if is_known and self._behind_last is not None and last < self._behind_last:
+            if type(self._asked) is not int or last >= self._asked:
                 return None
+        self._behind_last = last + 1
 
     def _drop_pending(self):
         """Leave what waits at the server behind: ask for the last update only and go on after it."""
-        batch = self._source.poll(-1, 1, 0)
-        self._pass(batch)
+        self._pass(last_id(self._source.poll(-1, 1, 0)), False)
         logger.info("dropped the updates that were pending", extra={"action": "poll.drop_pending"})
 
     cdef bint _insist(self, call) except -1:
@@ -178,8 +208,7 @@ cdef class Poller:
         cdef double delay_s
         code = getattr(error, "error_code", None)
         self.failures += 1
-        self.last_error = error
-        if code == 401 or code == 404:
+        if code == 401 or code == 404 or isinstance(error, ConfigError):
             raise error
         if code == 409:
             if self._conflict_since_s < 0:
@@ -214,4 +243,4 @@ cdef class Poller:
         if offset is None or offset == self.confirmed_offset:
             return
         self._source.confirm(offset)
-        self.confirmed_offset = offset
+        self._note_confirmed(offset)

@@ -23,9 +23,13 @@ cdef class Pool:
     cdef str _name
     cdef object _lock
     cdef dict _threads
+    cdef list _ended
     cdef int _started
     cdef bint _is_short
+    cdef bint _is_over
+    cdef public object on_starved
 
+    cdef void _let_go(self)
     cdef void obey(self, call_t call) noexcept
 
 

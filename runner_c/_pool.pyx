@@ -12,6 +12,7 @@ Assumes
 Workers are daemon threads that the runner joins (at the latest through the interpreter's exit hook), so only one
 whose handler hangs is ever left to the interpreter's end.
 """
+import _thread
 import logging
 import threading
 import time
@@ -59,8 +60,9 @@ cdef class Pool:
         self._ring = ring
         self._runner = runner
         self._name = name
-        self._lock = threading.Lock()  # guards _threads, _started; a leaf
+        self._lock = threading.Lock()  # guards _threads, _ended, _started, _is_over; a leaf
         self._threads = {}
+        self._ended = []
 
     def start(self):
         """Start the first worker. Raises RuntimeError when the system gives no thread at all."""
@@ -73,20 +75,28 @@ cdef class Pool:
             return
         try:
             self._start_worker()
-        except Exception:
-            # With workers left this is a slower pool, not a broken one; the monitor of the run looks at the count.
-            if not self._is_short:
-                self._is_short = True
-                logger.exception(
-                    "the system gives no more threads; %s goes on with %d workers",
-                    self._name, self._ring.threads(), extra={"action": "pool.short"},
-                )
+        except KeyboardInterrupt:
+            _thread.interrupt_main()  # it hit the main thread in here; let it arrive where it can be seen
+        except BaseException as error:
+            self._go_without(error)
+
+    def _go_without(self, error):
+        """With workers left this is a slower pool; with none the run has to end."""
+        if self._ring.threads() == 0 and self.on_starved is not None:
+            self.on_starved(error)
+        elif not self._is_short:
+            self._is_short = True
+            logger.error(
+                "the system gives no more threads (%s); %s goes on with %d workers",
+                error, self._name, self._ring.threads(), extra={"action": "pool.short"},
+            )
 
     def _start_worker(self):
         cdef Worker worker
         with self._lock:
             self._started += 1
             worker = Worker(self._started)
+            self._reap()
         worker.runner = self._runner
         thread = threading.Thread(
             target=self._work, args=(worker,), name=f"{self._name}-worker-{worker.number}", daemon=True
@@ -96,9 +106,11 @@ cdef class Pool:
         try:
             thread.start()
         except BaseException:
-            with self._lock:
-                del self._threads[worker.number]
-            self._ring.start_failed()
+            # An interrupt may hit the wait for a thread that has begun: that one counts.
+            if thread.ident is None:
+                with self._lock:
+                    del self._threads[worker.number]
+                self._ring.start_failed()
             raise
 
     def _work(self, Worker worker):
@@ -117,23 +129,46 @@ cdef class Pool:
                     return
         finally:
             rc_own_worker = NULL
+            # The collector does not see into the sink: cut the circle sink - delivery - worker - sink here.
+            worker.runner = None
             with self._lock:
-                self._threads.pop(worker.number, None)
+                self._ended.append(worker.number)
+                if self._is_over and len(self._ended) == len(self._threads):
+                    self._let_go()
 
-    def size(self):
-        """Return how many threads are there, with those written off."""
-        with self._lock:
-            return len(self._threads)
+    cdef void _let_go(self):
+        """Drop what leads back to the sink, once no worker is left."""
+        self._runner = None
+        self.on_starved = None
+
+    def _reap(self):
+        """Drop threads that have ended; the caller holds the lock. One that is still on its last lines stays."""
+        cdef list left = []
+        for number in self._ended:
+            if self._threads[number][0].is_alive():
+                left.append(number)
+            else:
+                del self._threads[number]
+        self._ended = left
 
     def join(self, deadline_s):
         """Wait until the workers are gone or `time.monotonic()` is past `deadline_s`; return how many are left.
 
-        Those that were written off are counted but not waited for.
+        Those that were written off are counted but not waited for. No worker may be started any more.
         """
         own = threading.current_thread()
-        with self._lock:
-            workers = list(self._threads.values())
-        for thread, worker in workers:
-            if thread is not own and thread.ident is not None and not (<Worker> worker).slot.is_written_off:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
-        return len([thread for thread, _ in workers if thread.is_alive() and thread is not own])
+        while True:
+            with self._lock:
+                self._is_over = True
+                self._reap()
+                if not self._threads:
+                    self._let_go()
+                workers = [pair for pair in self._threads.values() if pair[0] is not own]
+            awaited = [thread for thread, worker in workers if not (<Worker> worker).slot.is_written_off]
+            if not awaited or time.monotonic() >= deadline_s:
+                return len(workers)
+            for thread in awaited:
+                if thread.ident is None:
+                    time.sleep(0.001)  # being started by somebody at this moment
+                else:
+                    thread.join(max(0.0, deadline_s - time.monotonic()))

@@ -23,5 +23,6 @@ cdef class Seen:
     cdef int64_t _life_ns
 
     cdef bint has(self, int64_t update_id) noexcept
+    cdef void forget(self, int64_t update_id) noexcept
     cdef bint add(self, int64_t update_id) noexcept
     cdef void _turn(self, int64_t now_ns) noexcept nogil

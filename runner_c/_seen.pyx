@@ -69,6 +69,30 @@ cdef void insert(intervals_t *intervals, int64_t number) noexcept nogil:
     intervals.count += 1
 
 
+cdef void take_out(intervals_t *intervals, int64_t number) noexcept nogil:
+    """Remove a number that is held. Without memory for one more interval it stays."""
+    cdef Py_ssize_t index = position(intervals, number)
+    cdef int64_t last = intervals.items[index].last
+    if intervals.items[index].first == number:
+        if last == number:
+            intervals.count -= 1
+            memmove(
+                &intervals.items[index],
+                &intervals.items[index + 1],
+                <size_t> (intervals.count - index) * sizeof(interval_t),
+            )
+        else:
+            intervals.items[index].first = number + 1
+        return
+    intervals.items[index].last = number - 1
+    if last > number:
+        # An interval of one that lies apart from its neighbours, then grown to the old end.
+        insert(intervals, last)
+        index = position(intervals, last)
+        if holds(intervals, last):
+            intervals.items[index].first = number + 1
+
+
 cdef class Seen:
     """A set of update ids with a life. Thread-safety: any thread."""
 
@@ -110,6 +134,19 @@ cdef class Seen:
             insert(&self._young, update_id)
         rc_unlock(&self._lock)
         return not found
+
+    cdef void forget(self, int64_t update_id) noexcept:
+        """Remove an id: its update was not handled and may come again."""
+        rc_lock(&self._lock)
+        if holds(&self._young, update_id):
+            take_out(&self._young, update_id)
+        if holds(&self._old, update_id):
+            take_out(&self._old, update_id)
+        rc_unlock(&self._lock)
+
+    def drop(self, int64_t update_id):
+        """Remove an id, if it is there."""
+        self.forget(update_id)
 
     def accept(self, int64_t update_id):
         """Add an id; return False when it was there already."""

@@ -9,8 +9,8 @@ from runner_c._sync cimport rc_mutex, rc_parker
 
 
 cdef enum outcome_t:
+    FAILED                  # zero: what a function that cannot raise returns when it does
     SUCCEEDED
-    FAILED
     SKIPPED
     PUT_BACK                # the runner stops: not handled
 
@@ -59,6 +59,7 @@ cdef class Sink(TicketRunner):
     cdef bint _is_source_waiting
     cdef bint _is_drain_awaited
     cdef bint _is_cut
+    cdef bint _is_sealed
     cdef counters_t _count
 
     cdef bint run(self, Worker worker, ticket_t *ticket) noexcept
@@ -72,5 +73,11 @@ cdef class Sink(TicketRunner):
     cdef void _unlink_deadline(self, ticket_t *ticket) noexcept nogil
     cdef int64_t _room(self) noexcept nogil
     cdef int64_t _reserve(self, int64_t wanted) noexcept
-    cdef object _admit(self, list updates, bint is_polled)
+    cdef bint _admit(self, list updates, bint is_polled) except -1
+    cdef void _enlist(self, ticket_t *ticket) noexcept nogil
+    cdef void _take_back(self, ticket_t *first) noexcept
+    cdef bint _is_oldest_polled(self, ticket_t *ticket) noexcept nogil
     cdef Delivery delivery_of(self, Worker worker)
+
+
+cdef bint is_update(object update) except -1

@@ -52,6 +52,11 @@ class Sink:
     @property
     def stopping(self) -> threading.Event:
         """Set when the run begins to stop."""
+    @property
+    def on_starved(self) -> Callable[[BaseException], object] | None:
+        """Called with the error when the system gives no thread and no worker is left."""
+    @on_starved.setter
+    def on_starved(self, callback: Callable[[BaseException], object] | None) -> None: ...
     def start(self) -> None:
         """Start the first worker.
 
@@ -66,6 +71,8 @@ class Sink:
         """
     def admit(self, updates: list[Any]) -> int:
         """Admit the head of a batch as far as there is room; return how many updates of it were taken."""
+    def has_seen(self, update_id: int) -> bool:
+        """Tell whether an id was accepted before."""
     def wait_for_room(self) -> int:
         """Return how many updates there is room for, 0 when the run stops.
 

@@ -60,6 +60,14 @@ cdef extern from "Python.h":
 logger = logging.getLogger("runner_c")
 
 
+cdef bint is_update(object update) except -1:
+    """A dict with an update_id that fits in 64 bits."""
+    if type(update) is not dict or "update_id" not in <dict> update:
+        return False
+    number = (<dict> update)["update_id"]
+    return type(number) is int and -0x8000000000000000 <= number <= 0x7FFFFFFFFFFFFFFF
+
+
 def current():
     cdef Worker worker = current_worker()
     if worker is None or worker.ticket == NULL:
@@ -107,6 +115,14 @@ cdef class Sink(TicketRunner):
         rc_parker_destroy(&self._drain_parker)
         rc_mutex_destroy(&self._lock)
 
+    @property
+    def on_starved(self):
+        return self._pool.on_starved
+
+    @on_starved.setter
+    def on_starved(self, callback):
+        self._pool.on_starved = callback
+
     def start(self):
         self._pool.start()
 
@@ -129,25 +145,24 @@ cdef class Sink(TicketRunner):
         return room
 
     def offer(self, update):
-        if type(update) is not dict or type(update.get("update_id")) is not int:
+        if not is_update(update):
             raise TypeError("an update is a dict with an integer update_id")
-        if self._reserve(1) == 0:
-            rc_lock(&self._lock)
-            self._count.refused += 1
-            rc_unlock(&self._lock)
-            return False
-        self._admit([update], False)
-        return True
+        if self._reserve(1) > 0 and self._admit([update], False):
+            return True
+        rc_lock(&self._lock)
+        self._count.refused += 1
+        rc_unlock(&self._lock)
+        return False
 
     def admit(self, list updates):
         """Admit the head of a batch as far as there is room; return how many updates of it were taken."""
         cdef int64_t room = self._reserve(len(updates))
-        if room > 0:
-            self._admit(updates if room == len(updates) else updates[:room], True)
-        return room
+        if room > 0 and self._admit(updates if room == len(updates) else updates[:room], True):
+            return room
+        return 0
 
-    cdef object _admit(self, list updates, bint is_polled):
-        """Admit updates for which room is reserved, in their order."""
+    cdef bint _admit(self, list updates, bint is_polled) except -1:
+        """Admit updates for which room is reserved, in their order; false when the run has been closed meanwhile."""
         cdef ticket_t *first = NULL
         cdef ticket_t **end = &first
         cdef ticket_t *ticket
@@ -156,10 +171,13 @@ cdef class Sink(TicketRunner):
         cdef int64_t update_id
         cdef int64_t duplicates = 0
         cdef int64_t malformed = 0
+        cdef int64_t reserved = len(updates)
+        cdef bint is_sealed
+        cdef bint is_source_due = False
         error = None
         try:
             for update in updates:
-                if type(update) is not dict or type(update.get("update_id")) is not int:
+                if not is_update(update):
                     malformed += 1
                     logger.error(
                         "the source gave something that is no update and was skipped: %.200r", update,
@@ -181,23 +199,25 @@ cdef class Sink(TicketRunner):
         except BaseException as caught:
             error = caught
         rc_lock(&self._lock)
-        self._reserved -= len(updates)
-        self._count.duplicates += duplicates
-        self._count.refused += malformed
-        ticket = first
-        while ticket != NULL:
-            self._sequence += 1
-            ticket.sequence = self._sequence
-            ticket.older = self._newest
-            if self._newest != NULL:
-                self._newest.newer = ticket
-            else:
-                self._oldest = ticket
-            self._newest = ticket
-            self._held += 1
-            self._count.admitted += 1
-            ticket = ticket.next
+        self._reserved -= reserved
+        is_sealed = self._is_sealed
+        if not is_sealed:
+            self._count.duplicates += duplicates
+            self._count.refused += malformed
+            ticket = first
+            while ticket != NULL:
+                self._enlist(ticket)
+                ticket = ticket.next
+        # Room that was reserved for duplicates is free again, and nobody will settle it.
+        if self._is_source_waiting and self._held + self._reserved <= self._low_water:
+            self._is_source_waiting = False
+            is_source_due = True
         rc_unlock(&self._lock)
+        if is_source_due:
+            rc_unpark(&self._source_parker)
+        if is_sealed:
+            self._take_back(first)
+            return False
         while first != NULL:
             ticket = first
             first = ticket.next
@@ -208,6 +228,32 @@ cdef class Sink(TicketRunner):
         self._pool.obey(self._ring.push(ready, True))
         if error is not None:
             raise error
+        return True
+
+    cdef void _enlist(self, ticket_t *ticket) noexcept nogil:
+        self._sequence += 1
+        ticket.sequence = self._sequence
+        ticket.older = self._newest
+        if self._newest != NULL:
+            self._newest.newer = ticket
+        else:
+            self._oldest = ticket
+        self._newest = ticket
+        self._held += 1
+        self._count.admitted += 1
+
+    cdef void _take_back(self, ticket_t *first) noexcept:
+        """Drop tickets that came too late for a run that has ended, as if they had never come."""
+        cdef ticket_t *ticket
+        while first != NULL:
+            ticket = first
+            first = ticket.next
+            self._seen.forget(ticket.update_id)
+            release_ticket(ticket)
+
+    def has_seen(self, int64_t update_id):
+        """Tell whether an id was accepted before."""
+        return self._seen.has(update_id)
 
     def wait_for_room(self):
         """Return how many updates there is room for.
@@ -334,22 +380,20 @@ cdef class Sink(TicketRunner):
                         return SKIPPED
             self._consume(update)
             return SUCCEEDED
-        except Stopped:
-            return PUT_BACK
         except BaseException as error:
+            if isinstance(error, Stopped) and self.stopping.is_set():
+                return PUT_BACK
             return self._fail(error, update)
 
     cdef outcome_t _fail(self, object error, object update) noexcept:
         """Run the error handler of an update that failed."""
         try:
             self._on_error(error, update)
-        except Stopped:
-            return PUT_BACK
-        except BaseException:
+        except BaseException as second:
+            if isinstance(second, Stopped) and self.stopping.is_set():
+                return PUT_BACK
             logger.exception(
-                "the error handler failed on update %s",
-                update.get("update_id"),
-                extra={"action": "error_handler.failed"},
+                "the error handler failed on update %s", update["update_id"], extra={"action": "error_handler.failed"}
             )
         return FAILED
 
@@ -384,10 +428,7 @@ cdef class Sink(TicketRunner):
         cdef bint is_source_due = False
         cdef bint is_drain_due = False
         if ticket.delivery != NULL:
-            try:
-                (<Delivery> <object> ticket.delivery).settle()
-            except BaseException:
-                logger.exception("a callback of on_settled failed", extra={"action": "settle.failed"})
+            (<Delivery> <object> ticket.delivery).settle()
         rc_lock(&self._lock)
         if self._timeout_ns:
             self._unlink_deadline(ticket)
@@ -403,7 +444,9 @@ cdef class Sink(TicketRunner):
                 self._count.failed += 1
             else:
                 self._count.skipped += 1
-            if self._is_source_waiting and (ticket.older == NULL or self._held - 1 <= self._low_water):
+            if self._is_source_waiting and (
+                self._held - 1 + self._reserved <= self._low_water or self._is_oldest_polled(ticket)
+            ):
                 self._is_source_waiting = False
                 is_source_due = True
             self._unlink(ticket)
@@ -417,6 +460,12 @@ cdef class Sink(TicketRunner):
             release_ticket(ticket)
         if is_drain_due:
             rc_unpark(&self._drain_parker)
+
+    cdef bint _is_oldest_polled(self, ticket_t *ticket) noexcept nogil:
+        cdef ticket_t *older = ticket.older
+        while older != NULL and not older.is_polled:
+            older = older.older
+        return ticket.is_polled and older == NULL
 
     cdef void _unlink(self, ticket_t *ticket) noexcept nogil:
         if ticket.is_polled and ticket.sequence > self._last_ended:
@@ -459,6 +508,7 @@ cdef class Sink(TicketRunner):
         delivery._ring = self._ring
         delivery._pool = self._pool
         delivery._worker = worker
+        delivery._releases = []
         Py_INCREF(delivery)
         rc_lock(&self._lock)
         ticket.delivery = <PyObject *> delivery

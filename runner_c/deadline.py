@@ -66,24 +66,24 @@ class Monitor:
         self._give_up = give_up
         self._ended = threading.Event()
         self._written_off: list[threading.Thread] = []
-        self._thread = threading.Thread(target=self._run, name=f"{sink.name}-monitor", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"{sink.name}-monitor", daemon=True)
 
     def start(self) -> None:
         """Begin to watch. Raises RuntimeError when the system gives no thread."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """Stop watching and wait until the thread has ended; a policy function that hangs is left behind after 1 s."""
         self._ended.set()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(1.0)
+        if self.thread.ident is not None and self.thread is not threading.current_thread():
+            self.thread.join(1.0)
 
     def _run(self) -> None:
         while not self._ended.wait(max(0.001, _watch.next_deadline_s(self._sink))):
             for sequence, update, age_s, thread in _watch.overdue(self._sink):
                 try:
                     self._deal_with(sequence, Overdue(update, age_s, thread, stack_of(thread)))
-                except Exception:
+                except BaseException:
                     logger.exception("the handler time-out could not be dealt with", extra={"action": "timeout.failed"})
 
     def _deal_with(self, sequence: int, overdue: Overdue) -> None:

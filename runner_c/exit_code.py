@@ -5,6 +5,8 @@ They are part of the contract: a supervisor may act on them (restart after 1, ne
 
 from typing import Final
 
+from runner_c.errors import ConfigError
+
 __all__ = ["CONFLICT", "CRASHED", "NOT_DRAINED", "OK", "UNAUTHORIZED", "USAGE", "of_error"]
 
 OK: Final = 0
@@ -27,7 +29,9 @@ NOT_DRAINED: Final = 5
 
 
 def of_error(error: BaseException) -> int:
-    """Return the exit code for the error that ended a runner, by its attribute `error_code`."""
+    """Return the exit code for the error that ended a runner, by its class or its attribute `error_code`."""
+    if isinstance(error, ConfigError):
+        return USAGE
     code = getattr(error, "error_code", None)
     if code in (401, 404):
         return UNAUTHORIZED

@@ -30,13 +30,16 @@ Owner = Delivery | int
 # Guards the lanes of every gate, every ticket and `_waiting`. A leaf: nothing else is locked while it is held.
 _lock = threading.Lock()
 _waiting: dict[Owner, _Ticket] = {}
+# Counts forks: what stood in the lanes of the parent is not there in the child.
+_generation = 0
 
 
 def _forget_the_parent() -> None:
     """In a forked child the lock may be held by a thread that is not there, and every waiter is gone."""
-    global _lock
+    global _generation, _lock
     _lock = threading.Lock()
     _waiting.clear()
+    _generation += 1
 
 
 os.register_at_fork(after_in_child=_forget_the_parent)
@@ -45,7 +48,7 @@ os.register_at_fork(after_in_child=_forget_the_parent)
 class _Ticket:
     """One caller's place in the lanes of its keys."""
 
-    __slots__ = ("age", "event", "gate", "is_cancelled", "is_served", "keys", "owner")
+    __slots__ = ("age", "event", "gate", "is_entered", "is_over", "is_served", "keys", "owner")
 
     def __init__(self, gate: Gate, owner: Owner, keys: list[str], age: float) -> None:
         self.gate = gate
@@ -54,7 +57,8 @@ class _Ticket:
         self.age = age
         self.event = threading.Event()
         self.is_served = False
-        self.is_cancelled = False
+        self.is_entered = False
+        self.is_over = False
 
 
 class Gate:
@@ -64,6 +68,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self._generation = _generation
         self._lanes: dict[str, deque[_Ticket]] = {}
 
     @contextmanager
@@ -81,13 +86,16 @@ class Gate:
         """
         delivery = current()
         owner: Owner = delivery if delivery is not None else threading.get_ident()
-        ticket = self._take(owner, set(keys), delivery)
-        if ticket is None:
+        wanted = self._not_held(owner, set(keys))
+        if not wanted:
             yield
             return
+        ticket = _Ticket(self, owner, sorted(wanted), float("inf") if delivery is None else delivery.sequence)
         if delivery is not None:
+            # Before it stands in any lane, so that nothing that is raised in this thread can leave it there.
             delivery.on_settled(lambda: self._leave(ticket))
         try:
+            self._enter(ticket)
             if not ticket.is_served:
                 self._wait(ticket, delivery)
             yield
@@ -99,33 +107,34 @@ class Gate:
         """Return how many keys are held or waited for."""
         return len(self._lanes)
 
-    def _take(self, owner: Owner, wanted: set[str], delivery: Delivery | None) -> _Ticket | None:
+    def _not_held(self, owner: Owner, keys: set[str]) -> set[str]:
         with _lock:
-            for key in list(wanted):
-                lane = self._lanes.get(key)
-                if lane and lane[0].owner == owner:
-                    wanted.discard(key)
-            if not wanted:
-                return None
-            age = float("inf") if delivery is None else delivery.sequence
-            ticket = _Ticket(self, owner, sorted(wanted), age)
+            if self._generation != _generation:
+                self._generation = _generation
+                self._lanes = {}
+            return {key for key in keys if not (key in self._lanes and self._lanes[key][0].owner == owner)}
+
+    def _enter(self, ticket: _Ticket) -> None:
+        with _lock:
+            if ticket.is_over:
+                raise Stopped("this update has been ended meanwhile")
+            ticket.is_entered = True
             for key in ticket.keys:
                 lane = self._lanes.setdefault(key, deque())
                 place = len(lane)
-                while place and not lane[place - 1].is_served and lane[place - 1].age > age:
+                while place and not lane[place - 1].is_served and lane[place - 1].age > ticket.age:
                     place -= 1
                 lane.insert(place, ticket)
             if self._is_first(ticket):
                 ticket.is_served = True
-                return ticket
-            _waiting[owner] = ticket
+                return
+            _waiting[ticket.owner] = ticket
             if _closes_a_circle(ticket):
                 self._remove(ticket)
                 raise KeyDeadlock(
                     f"waiting for {', '.join(ticket.keys)} would never end: who holds it waits for this update. "
                     "Put sequentialize() at the head of the stack, or take the keys in one order everywhere"
                 )
-            return ticket
 
     def _wait(self, ticket: _Ticket, delivery: Delivery | None) -> None:
         if delivery is None:
@@ -134,19 +143,25 @@ class Gate:
 
         def cancel() -> None:
             with _lock:
-                ticket.is_cancelled = not ticket.is_served
+                ticket.is_over = ticket.is_over or not ticket.is_served
             ticket.event.set()
 
         with delivery.blocked(cancel):
             ticket.event.wait()
-        if ticket.is_cancelled:
-            raise Stopped("the runner stopped while this update waited for a key")
+        if ticket.is_over:
+            raise Stopped("this update was ended while it waited for a key")
 
     def _leave(self, ticket: _Ticket) -> None:
+        """Give the turn back, or the place in the queue; its owner, if it waits, goes home."""
         with _lock:
+            ticket.is_over = True
             self._remove(ticket)
+            ticket.event.set()
 
     def _remove(self, ticket: _Ticket) -> None:
+        if not ticket.is_entered or self._generation != _generation:
+            return
+        ticket.is_entered = False
         if _waiting.get(ticket.owner) is ticket:
             del _waiting[ticket.owner]
         followers: list[_Ticket] = []

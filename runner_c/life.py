@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from runner_c import _watch, exit_hook
+from runner_c import _stop, _watch, exit_hook
 from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.deadline import Monitor, stack_of
@@ -64,10 +64,12 @@ class Life:
         self.poller = make_poller(source, self.sink)
         self._born_ns = time.monotonic_ns()
         self._lock = threading.Lock()  # guards _deadline_ns, _error; a leaf
+        self._pause_lock = threading.Lock()  # makes a pause and the end of one exclude each other; before all others
         self._deadline_ns = -1
         self._stop_asked_ns = 0
         self._error: BaseException | None = None
         self._is_ending = threading.Event()
+        self.sink.on_starved = self._fail
         self._monitor = Monitor(self.sink, plan.on_timeout, self._fail) if plan.handler_timeout_s is not None else None
         self._poller_thread = threading.Thread(target=self._poll, name=f"{name}-poller", daemon=True)
         self._thread = threading.Thread(target=self._live, name=f"{name}-runner", daemon=True)
@@ -88,10 +90,10 @@ class Life:
         except BaseException:
             exit_hook.remove(self)
             self._is_ending.set()
-            _watch.stop_admitting(self.sink)
+            _stop.stop_admitting(self.sink)
             if self._monitor is not None:
                 self._monitor.stop()
-            _watch.close(self.sink, 1.0)
+            _stop.close(self.sink, 1.0)
             raise
 
     def ask_to_stop(self, timeout_s: float | None) -> None:
@@ -105,7 +107,7 @@ class Life:
                 if self._deadline_ns < 0 or deadline_ns < self._deadline_ns:
                     self._deadline_ns = deadline_ns
         self._is_ending.set()
-        _watch.wake_drain(self.sink)
+        _stop.wake_drain(self.sink)
 
     def is_over(self) -> bool:
         """Tell whether the life has ended."""
@@ -113,17 +115,23 @@ class Life:
 
     def is_own_thread(self) -> bool:
         """Tell whether the calling thread belongs to this life, so that it cannot wait for its end."""
-        return threading.current_thread().name.startswith(f"{self.sink.name}-")
+        threads = [self._poller_thread, self._thread]
+        if self._monitor is not None:
+            threads.append(self._monitor.thread)
+        return threading.current_thread() in threads or _stop.is_worker_of(self.sink)
 
     def pause(self) -> None:
-        """Begin no poll and no handler until `resume`."""
-        self.poller.resumed.clear()
-        _watch.pause(self.sink, True)
+        """Begin no poll and no handler until `resume`; nothing when the stop has begun."""
+        with self._pause_lock:
+            if not self._is_ending.is_set():
+                self.poller.resumed.clear()
+                _stop.pause(self.sink, True)
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        _watch.pause(self.sink, False)
-        self.poller.resumed.set()
+        with self._pause_lock:
+            _stop.pause(self.sink, False)
+            self.poller.resumed.set()
 
     def stats(self) -> Stats:
         """Return the counters of this life."""
@@ -174,18 +182,18 @@ class Life:
 
     def _end(self) -> StopReport:
         begun_ns = self._stop_asked_ns or time.monotonic_ns()
-        _watch.stop_admitting(self.sink)
+        _stop.stop_admitting(self.sink)
         self.resume()
         self._end_polling()
-        is_drained = _watch.drain(self.sink, self._deadline)
+        is_drained = _stop.drain(self.sink, self._deadline)
         unfinished: list[dict[str, object]] = []
         if not is_drained:
             unfinished = self._cut_off()
         self._confirm()
         if self._monitor is not None:
             self._monitor.stop()
-        hanging = _watch.close(self.sink, INTERRUPT_WAIT_S if unfinished else 5.0)
-        self._source.close()
+        hanging = _stop.close(self.sink, INTERRUPT_WAIT_S if unfinished else 5.0)
+        self._guarded("close", self._source.close)
         report = StopReport(
             handled=self.stats().handled,
             unfinished=unfinished,
@@ -213,19 +221,16 @@ class Life:
             return
         while self._poller_thread.is_alive():
             if self._source.is_interruptible:
-                try:
-                    self._source.interrupt()
-                except Exception:
-                    logger.exception("interrupt() of the source failed", extra={"action": "stop.interrupt_failed"})
+                self._guarded("interrupt", self._source.interrupt)
             self._poller_thread.join(INTERRUPT_EVERY_S)
             if 0 <= self._deadline() <= time.monotonic_ns():
                 return
 
     def _cut_off(self) -> list[dict[str, object]]:
         def wait() -> None:
-            _watch.close(self.sink, INTERRUPT_WAIT_S)
+            _stop.close(self.sink, INTERRUPT_WAIT_S)
 
-        unfinished, hanging = _watch.cut_off(self.sink, Stopped, wait)
+        unfinished, hanging = _stop.cut_off(self.sink, Stopped, wait)
         for update, age_s, thread in hanging:
             logger.error(
                 "update %s still runs after %.1f s, and the stop does not wait any longer\n%r\n%s",
@@ -275,9 +280,16 @@ class Life:
             confirm()
             return
         thread.join(CONFIRM_WAIT_S)
-        while thread.is_alive() and self._source.is_interruptible:
-            self._source.interrupt()
-            thread.join(INTERRUPT_EVERY_S)
+        if thread.is_alive() and self._source.is_interruptible:
+            self._guarded("interrupt", self._source.interrupt)
+            thread.join(INTERRUPT_WAIT_S)
+
+    def _guarded(self, name: str, call: Callable[[], None]) -> None:
+        """Call a method of the user's source; what it raises is told and changes nothing."""
+        try:
+            call()
+        except BaseException:
+            logger.exception("%s() of the source failed", name, extra={"action": f"stop.{name}_failed"})
 
     # -- the poller's thread ------------------------------------------------------------------------------------
 

@@ -63,9 +63,17 @@ class RunnerHandle:
         with self._lock:
             if self._life is not None and self._life.pid == os.getpid() and not self._life.is_over():
                 raise RunnerError("this runner is running already; stop() it first")
-            life = Life(self._name, self._source, self._plan, self._seen, self._make_poller)
-            life.start()
-            self._life = life
+            if self._life is not None and self._life.pid != os.getpid():
+                # A lock in there may be held by a thread of the parent.
+                self._seen = Seen()
+            before = self._life
+            # In place before anything runs: a handler of the first update may use this handle.
+            self._life = Life(self._name, self._source, self._plan, self._seen, self._make_poller)
+            try:
+                self._life.start()
+            except BaseException:
+                self._life = before
+                raise
 
     def stop(self, timeout_s: float | None = None) -> StopReport:
         """Stop: poll no more, handle what was admitted, confirm it, end the threads.
@@ -96,8 +104,6 @@ class RunnerHandle:
             return StopReport(life.stats().handled, self.snapshot(), life.poller.confirmed_offset, False)
         try:
             return life.future.result()
-        except FutureTimeout:
-            raise
         except BaseException as error:
             if not life.is_over():
                 raise

@@ -114,8 +114,7 @@ class BotSource(Source):
 
 
 def _as_batch(reply: Any) -> list[Update]:
-    if isinstance(reply, list):
-        return reply
+    # A list of our own: one that its maker goes on to change must not change under admission.
     if isinstance(reply, (str, bytes, dict)) or not isinstance(reply, Iterable):
         raise MalformedReply(f"the source returned {type(reply).__name__} instead of a list of updates")
     return list(reply)

@@ -183,6 +183,30 @@ def test_a_handler_that_is_abandoned_gives_up_its_turn(queue_bot: Any, start: An
     handle.stop()
 
 
+def test_a_handler_that_is_abandoned_while_it_waits_for_a_turn_goes_home(queue_bot: Any, start: Any) -> None:
+    gate = Gate()
+    release = threading.Event()
+
+    def work(update: Any) -> None:
+        with gate.turn(["one"]):
+            release.wait(20)
+
+    bot = queue_bot(work)
+    bot.push(1, chat=1)
+    handle = start(bot)
+    bot.record.wait_for_begun(1)
+    other = queue_bot(work)
+    other.push(3, chat=lambda index: index)
+    waiting = start(other, handler_timeout_s=0.05, on_timeout="abandon", name="waiting")
+    other.record.wait_for_ended(3)
+    while waiting.stats().blocked:
+        pass
+    assert waiting.stop().handled == 3
+    release.set()
+    assert handle.stop().handled == 1
+    assert len(gate) == 0
+
+
 @pytest.mark.parametrize("functions", [(), ("not callable",)])
 def test_sequentialize_refuses_what_is_no_key_function(functions: Any) -> None:
     with pytest.raises(ValueError, match="sequentialize"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import run
+from runner_c import Stopped, run
 
 
 def test_sixteen_means_sixteen_from_the_first_batch_of_a_hundred(queue_bot: Any, start: Any) -> None:
@@ -83,6 +83,29 @@ def test_every_update_is_counted_once_whatever_comes_of_it(queue_bot: Any, start
     assert (stats.admitted, stats.succeeded, stats.failed, stats.in_flight, stats.keys) == (400, 100, 300, 0, 0)
 
 
+def test_stopped_that_is_raised_without_a_stop_is_a_failure_like_any_other(queue_bot: Any, start: Any) -> None:
+    def work(update: Any) -> None:
+        raise Stopped
+
+    bot = queue_bot(work)
+    bot.push(3)
+    handle = start(bot)
+    bot.record.wait_for_ended(3)
+    assert handle.stop().handled == 3
+    assert len(bot.errors) == handle.stats().failed == 3
+
+
+def test_an_id_that_is_no_64_bit_number_is_refused(queue_bot: Any, start: Any) -> None:
+    bot = queue_bot()
+    handle = start(bot)
+    for number in (2**63, True, "1", None):
+        with pytest.raises(TypeError):
+            handle.offer({"update_id": number})
+    bot.put({"update_id": 2**70, "message": {}}, {"update_id": 1, "message": {}})
+    bot.record.wait_for_ended(1)
+    assert handle.stop().handled == 1
+
+
 def test_errors_in_the_error_handler_and_the_key_function_end_one_update_each(queue_bot: Any, start: Any) -> None:
     class Hostile(queue_bot):  # type: ignore[misc]
         def handle_error(self, error: BaseException, update: Any) -> None:
@@ -134,7 +157,8 @@ def test_idle_keys_cost_no_memory(queue_bot: Any, start: Any) -> None:
 
 def test_the_pool_grows_with_need_and_shrinks_when_idle(queue_bot: Any) -> None:
     from runner_c._sink import Sink
-    from runner_c._watch import close, counts
+    from runner_c._stop import close
+    from runner_c._watch import counts
 
     together = threading.Barrier(20)
     done = threading.Semaphore(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import create_concurrent_sink, create_runner, create_sequential_sink, create_source, run
+from runner_c import ConfigError, create_concurrent_sink, create_runner, create_sequential_sink, create_source, run
 from runner_c._seen import Seen
 from runner_c.retry import Backoff
 from runner_c.sink import create_batch_sink
@@ -172,7 +172,41 @@ def test_a_full_batch_is_not_followed_by_a_pause() -> None:
     assert source.pause_s(50, 100) == 0.25
 
 
+def test_a_short_reply_of_known_updates_does_not_lead_the_offset_back(queue_bot: Any, start: Any) -> None:
+    release = threading.Event()
+    bot = queue_bot(work=lambda update: update["update_id"] == 1000 and release.wait(20))
+    ids = bot.push(30, chat=lambda index: index)
+    whole = bot.get_updates
+    bot.get_updates = lambda *, limit, **options: whole(limit=3 if len(bot.polls) else limit, **options)
+    handle = start(bot, ack="done")
+    bot.record.wait_for_ended(29)
+    bot.wait_for_poll(lambda polls: len(polls) >= 3)
+    release.set()
+    report = handle.stop()
+    assert report.confirmed_offset == ids[-1] + 1
+    assert bot.unconfirmed == []
+
+
+def test_room_that_duplicates_had_reserved_is_given_back_to_a_source_that_waits(queue_bot: Any, start: Any) -> None:
+    release = threading.Event()
+    bot = queue_bot(work=lambda update: update["update_id"] == 1000 and release.wait(20))
+    bot.push(1)
+    handle = start(bot, ack="done", backlog=2, concurrency=2)
+    bot.record.wait_for_begun(1)
+    bot.push(20, chat=2)
+    bot.record.wait_for_ended(20)
+    release.set()
+    assert handle.stop().handled == 21
+
+
 # -- failures
+
+
+def test_a_bot_that_is_set_up_wrongly_ends_the_runner_at_once(queue_bot: Any, start: Any) -> None:
+    bot = queue_bot()
+    bot.fail(ConfigError("no bot token"))
+    with pytest.raises(ConfigError, match="no bot token"):
+        start(bot).wait(20)
 
 
 @pytest.mark.parametrize("code", [401, 404])
@@ -403,6 +437,11 @@ def test_seen_ids_are_intervals_with_a_life() -> None:
     assert seen.accept(200)
     assert len(seen) == 2
     assert 199 in seen
+    for number in (150, 50, 100, 203, 202):
+        seen.drop(number)
+    assert [number for number in (50, 100, 101, 149, 150, 151, 201, 202) if number in seen] == [101, 149, 151, 201]
+    assert seen.accept(150)
+    assert len(seen) == 1
     assert 203 not in seen
     short = Seen(0.0)
     assert short.accept(1)
@@ -420,8 +459,12 @@ def test_seen_ids_agree_with_a_plain_set(request: pytest.FixtureRequest) -> None
     def agree(numbers: list[int]) -> None:
         seen, plain = Seen(), set()
         for number in numbers:
-            assert seen.accept(number) == (number not in plain)
-            plain.add(number)
+            if number % 3:
+                assert seen.accept(number) == (number not in plain)
+                plain.add(number)
+            else:
+                seen.drop(number + 1)
+                plain.discard(number + 1)
         assert all((number in seen) == (number in plain) for number in range(-55, 55))
         runs = sum(number - 1 not in plain for number in plain)
         assert len(seen) == runs
