@@ -2,7 +2,7 @@
 
 import sys
 
-from runner_c.cli import main
+from runner_c.command.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,7 +18,8 @@ import time
 
 from libc.stdint cimport int64_t
 
-from runner_c._sink cimport Sink, is_update
+from runner_c._intake cimport is_update
+from runner_c._sink cimport Sink
 
 from runner_c.errors import ConfigError
 

@@ -1,11 +1,10 @@
 from libc.stdint cimport int64_t
 
 from runner_c._delivery cimport Delivery
-from runner_c._lanes cimport Lanes, ticket_t
-from runner_c._pool cimport Pool, TicketRunner, Worker
-from runner_c._ring cimport Ring
-from runner_c._seen cimport Seen
-from runner_c._sync cimport rc_mutex, rc_parker
+from runner_c._intake cimport Intake
+from runner_c._lanes cimport ticket_t
+from runner_c._pool cimport Worker
+from runner_c._sync cimport rc_parker
 
 
 cdef enum outcome_t:
@@ -15,52 +14,15 @@ cdef enum outcome_t:
     PUT_BACK                # the runner stops: not handled
 
 
-cdef struct counters_t:
-    int64_t admitted
-    int64_t duplicates
-    int64_t refused
-    int64_t succeeded
-    int64_t failed
-    int64_t skipped
-    int64_t overdue
-    int64_t abandoned
-    int64_t put_back
-
-
-cdef class Sink(TicketRunner):
+cdef class Sink(Intake):
     cdef object _consume
     cdef object _on_error
-    cdef object _keyer
-    cdef frozenset _declared
     cdef dict _age_limits_ns
-    cdef int64_t _backlog
-    cdef int64_t _low_water
     cdef int64_t _timeout_ns
-    cdef bint _is_batchwise
     cdef readonly object stopping
-    cdef readonly str name
-    cdef Lanes _lanes
-    cdef Ring _ring
-    cdef Pool _pool
-    cdef Seen _seen
-    cdef rc_mutex _lock
-    cdef rc_parker _source_parker
     cdef rc_parker _drain_parker
-    cdef ticket_t *_oldest
-    cdef ticket_t *_newest
-    cdef ticket_t *_earliest
-    cdef ticket_t *_latest
-    cdef int64_t _held
-    cdef int64_t _reserved
-    cdef int64_t _sequence
-    cdef int64_t _last_ended
-    cdef bint _is_accepting
-    cdef bint _is_full
-    cdef bint _is_source_waiting
     cdef bint _is_drain_awaited
     cdef bint _is_cut
-    cdef bint _is_sealed
-    cdef counters_t _count
 
     cdef bint run(self, Worker worker, ticket_t *ticket) noexcept
     cdef bint _begin(self, Worker worker, ticket_t *ticket) noexcept
@@ -69,15 +31,5 @@ cdef class Sink(TicketRunner):
     cdef outcome_t _handle(self, ticket_t *ticket) noexcept
     cdef outcome_t _fail(self, object error, object update) noexcept
     cdef void _settle(self, ticket_t *ticket, outcome_t outcome) noexcept
-    cdef void _unlink(self, ticket_t *ticket) noexcept nogil
     cdef void _unlink_deadline(self, ticket_t *ticket) noexcept nogil
-    cdef int64_t _room(self) noexcept nogil
-    cdef int64_t _reserve(self, int64_t wanted) noexcept
-    cdef bint _admit(self, list updates, bint is_polled) except -1
-    cdef void _enlist(self, ticket_t *ticket) noexcept nogil
-    cdef void _take_back(self, ticket_t *first) noexcept
-    cdef bint _is_oldest_polled(self, ticket_t *ticket) noexcept nogil
     cdef Delivery delivery_of(self, Worker worker)
-
-
-cdef bint is_update(object update) except -1

@@ -1,10 +1,10 @@
-"""The sink: admission, what is in flight, the end of each update, counters."""
+"""The sink: the way of an update through a worker, and its end."""
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from runner_c._delivery import Delivery
+from runner_c._intake import Intake
 from runner_c._seen import Seen
 from runner_c.protocols import Keyer, Update
 
@@ -14,7 +14,7 @@ def current() -> Delivery | None:
     Thread-safety: any thread; each gets its own.
     """
 
-class Sink:
+class Sink(Intake):
     """Hold everything between a source and the handlers of one run.
 
     Args:
@@ -47,9 +47,6 @@ class Sink:
         idle_timeout_s: float = 15.0,
     ) -> None: ...
     @property
-    def name(self) -> str:
-        """The beginning of the names of its threads."""
-    @property
     def stopping(self) -> threading.Event:
         """Set when the run begins to stop."""
     @property
@@ -63,24 +60,3 @@ class Sink:
         Raises:
             RuntimeError: the system gives no thread.
         """
-    def offer(self, update: Update) -> bool:
-        """Admit one update; False when the backlog is full or the run stops. Any thread; does not block.
-
-        Raises:
-            TypeError: it is no update.
-        """
-    def admit(self, updates: list[Any]) -> int:
-        """Admit the head of a batch as far as there is room; return how many updates of it were taken."""
-    def has_seen(self, update_id: int) -> bool:
-        """Tell whether an id was accepted before."""
-    def wait_for_room(self) -> int:
-        """Return how many updates there is room for, 0 when the run stops.
-
-        *Blocks* while the backlog is full, and then until it has come down to three quarters.
-        """
-    def wait_for_progress(self, oldest_id: int | None, timeout_s: float) -> None:
-        """Wait until another update than `oldest_id` is the oldest unfinished one, or for `timeout_s` seconds."""
-    def oldest_unfinished(self) -> int | None:
-        """Return the id of the oldest polled update that has not been handled."""
-    def first_not_begun(self) -> int | None:
-        """Return the id of the oldest polled update such that neither it nor any later one has been begun."""

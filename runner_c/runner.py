@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent import futures
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +24,9 @@ from runner_c.source import Source
 from runner_c.stats import InFlight, Stats, StopReport
 
 __all__ = ["RunnerHandle", "create_runner"]
+
+SIGNAL_CHECK_S = 1.0
+"""How long `wait` may be blind to a signal that came at the wrong moment, in seconds."""
 
 
 class RunnerHandle:
@@ -124,15 +127,18 @@ class RunnerHandle:
                 `RunnerError`.
         """
         life = self._own_life()
-        try:
-            life.future.result(timeout_s)
-        except FutureTimeout:
-            if life.is_over() and life.future.exception() is not None:
-                raise
-            return False
-        return True
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            # In slices: a signal that comes when the main thread is just about to wait is seen after the wait only.
+            left_s = SIGNAL_CHECK_S if deadline_s is None else deadline_s - time.monotonic()
+            done, _ = futures.wait([life.future], min(SIGNAL_CHECK_S, max(0.0, left_s)))
+            if done:
+                life.future.result()
+                return True
+            if deadline_s is not None and left_s <= 0:
+                return False
 
-    def task(self) -> Future[StopReport]:
+    def task(self) -> futures.Future[StopReport]:
         """Return a future that ends when the runner ends, with its report or with the error that ended it."""
         return self._own_life().future
 

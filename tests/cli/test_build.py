@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from runner_c import build
+from runner_c.command import build
 
 WARNING = (
     "The global interpreter lock (GIL) has been enabled to load module 'oldlib', which has not declared that it can "

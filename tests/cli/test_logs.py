@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner_c.logs import Scrubber, set_up
+from runner_c.command.logs import Scrubber, set_up
 
 TOKEN = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 
@@ -119,7 +119,7 @@ def test_several_processes_share_one_log_file_without_mixing_lines(tmp_path: Pat
     path = tmp_path / "bot.log"
     program = (
         "import logging, sys\n"
-        "from runner_c.logs import Scrubber, set_up\n"
+        "from runner_c.command.logs import Scrubber, set_up\n"
         "set_up('info', 'json', sys.argv[1], Scrubber(), open('/dev/null', 'w'))\n"
         "for i in range(200): logging.getLogger('p').info('line %d of %s', i, sys.argv[2] * 200)\n"
     )

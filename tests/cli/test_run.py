@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyruntime.testing import FakeBotApi
-from runner_c import exit_code
+from runner_c.command import exit_code
 
 Start = Callable[..., Any]
 Write = Callable[[str, str], Path]

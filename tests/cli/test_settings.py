@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runner_c.option import OPTIONS, Option
-from runner_c.settings import Settings, UsageError, parse, resolve, token_of
+from runner_c.command.option import OPTIONS, Option
+from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
 
 TOKEN = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 

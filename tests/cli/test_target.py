@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner_c.settings import UsageError
-from runner_c.target import is_accepted, load
+from runner_c.command.settings import UsageError
+from runner_c.command.target import is_accepted, load
 
 BOT = """
 class Machine:

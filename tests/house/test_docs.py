@@ -15,8 +15,8 @@ import pytest
 import pyruntime
 import pyruntime.testing
 import runner_c
-from runner_c import exit_code
-from runner_c.option import OPTIONS
+from runner_c.command import exit_code
+from runner_c.command.option import OPTIONS
 from runner_c.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -50,7 +50,7 @@ sys.stdout.write(repr(seen) + " " + str(threading.active_count()))
 
 GIL = """
 import sys, sysconfig
-import runner_c, runner_c.cli, pyruntime, pyruntime.testing, requests, ujson, concurrent_log_handler
+import runner_c, runner_c.command.cli, pyruntime, pyruntime.testing, requests, ujson, concurrent_log_handler
 print(hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled(), bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
 """
 
@@ -93,7 +93,7 @@ def test_importing_leaves_logging_and_signals_alone(module: str) -> None:
 
 
 def test_the_engine_does_not_import_the_bot_layer() -> None:
-    assert answer("import sys, runner_c, runner_c.cli\nprint('pyruntime' in sys.modules)") == "False"
+    assert answer("import sys, runner_c, runner_c.command.cli\nprint('pyruntime' in sys.modules)") == "False"
 
 
 def test_importing_everything_leaves_the_gil_off_where_it_was_off() -> None:

@@ -14,15 +14,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from runner_c import exit_code
-from runner_c.banner import banner, bot_name
-from runner_c.build import GilWatch, describe_python
+from runner_c.command import exit_code
+from runner_c.command.banner import banner, bot_name
+from runner_c.command.build import GilWatch, describe_python
+from runner_c.command.logs import Scrubber, flush, log, set_up
+from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
+from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
+from runner_c.command.signals import Inbox, Outcome, leave, supervise
+from runner_c.command.target import Target, load
 from runner_c.errors import ConfigError
-from runner_c.logs import Scrubber, flush, log, set_up
-from runner_c.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
-from runner_c.settings import Settings, UsageError, parse, resolve, token_of
-from runner_c.signals import Inbox, Outcome, leave, supervise
-from runner_c.target import Target, load
 from runner_c.version import __version__
 
 __all__ = ["main"]

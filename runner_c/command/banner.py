@@ -2,8 +2,8 @@
 
 import re
 
-from runner_c.build import describe_python
-from runner_c.settings import Settings
+from runner_c.command.build import describe_python
+from runner_c.command.settings import Settings
 from runner_c.version import __version__
 
 __all__ = ["banner", "bot_name"]

@@ -5,9 +5,11 @@
 - TERM and INT stop the runner within the grace period; a second one ends the process at once. HUP stops it and asks
   for a restart. USR1 prints all stacks and the updates in flight and disturbs nothing.
 - A handler that hangs, and even a stop that hangs, cannot keep the process from ending.
+- No signal is lost. Python runs its signal handlers in the main thread between two of its instructions: a signal that
+  comes when that thread is just about to wait would be seen only after the wait. So the interpreter's C handler writes
+  the number into a pipe, and a thread of its own reads it there.
 
-**Assumes** that it runs in the main thread: Python runs signal handlers there. The main thread waits in a
-`queue.SimpleQueue`, whose `put` may be called from a signal handler that interrupts its own `get`; an Event may not.
+**Assumes** that it runs in the main thread, where alone signal handlers can be set.
 """
 
 import enum
@@ -23,9 +25,9 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from runner_c import exit_code
-from runner_c.logs import flush
-from runner_c.stacks import print_stacks
+from runner_c.command import exit_code
+from runner_c.command.logs import flush
+from runner_c.command.stacks import print_stacks
 
 if TYPE_CHECKING:
     from runner_c import RunnerHandle, StopReport
@@ -77,13 +79,19 @@ class Inbox:
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._before: dict[signal.Signals, Any] = {}
+        self._out, self._in = os.pipe()
+        os.set_blocking(self._in, False)
+        self._reader = threading.Thread(target=self._read, name="runner-c-signals", daemon=True)
+        self._wakeup_before = -1
 
     def __enter__(self) -> "Inbox":
+        self._reader.start()
+        self._wakeup_before = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
         for number in SIGNALS:
             before = signal.getsignal(number)
             if before is not signal.SIG_IGN:
                 self._before[number] = before
-                signal.signal(number, self._on_signal)
+                signal.signal(number, _leave_it_to_the_pipe)
         return self
 
     def __exit__(
@@ -91,9 +99,14 @@ class Inbox:
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.write(self._in, b"\0")
+        self._reader.join()
+        os.close(self._in)
+        os.close(self._out)
 
     def put(self, event: Event) -> None:
-        """Wake the main thread. Thread-safety: any thread, and signal handlers."""
+        """Wake the main thread. Thread-safety: any thread."""
         self._events.put(event)
 
     def get(self, timeout_s: float | None) -> Event | None:
@@ -103,8 +116,17 @@ class Inbox:
         except queue.Empty:
             return None
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.put(SIGNALS[signal.Signals(number)])
+    def _read(self) -> None:
+        while True:
+            for number in os.read(self._out, 64):
+                if number == 0:
+                    return
+                if number in self._before:
+                    self.put(SIGNALS[signal.Signals(number)])
+
+
+def _leave_it_to_the_pipe(number: int, frame: FrameType | None) -> None:
+    """Be there, so that the signal does not do what it does by default."""
 
 
 class _Stop:

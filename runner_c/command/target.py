@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from runner_c.settings import UsageError, nearest
+from runner_c.command.settings import UsageError, nearest
 
 __all__ = ["Target", "is_accepted", "load"]
 

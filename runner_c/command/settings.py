@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, Option
 from runner_c.errors import ConfigError
-from runner_c.option import OPTIONS, PLAYGROUND_DEFAULT, Option
 
 __all__ = ["Settings", "UsageError", "nearest", "parse", "resolve", "token_of"]
 
