@@ -1,4 +1,4 @@
-"""I1: a stop that meets offers, pauses, hostile bots and other runners loses nothing; what is unfinished can come again."""
+"""I1: a stop that meets offers, pauses, hostile bots or other runners loses nothing; what is left can come again."""
 
 from __future__ import annotations
 
