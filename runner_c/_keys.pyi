@@ -36,3 +36,12 @@ class Bypass:
 
 BYPASS: Final[Bypass]
 """What a keyer returns for an update that goes past the lanes, ahead of all ready updates."""
+
+def keys_of(keys: Any) -> tuple[str, ...]:
+    """Return the distinct keys in what a key function gave: a string, an iterable of strings, or None.
+
+    Numbers become strings.
+
+    Raises:
+        TypeError: for anything else.
+    """

@@ -82,3 +82,22 @@ class Bypass:
 
 
 BYPASS = Bypass()
+
+
+cdef str checked(object key):
+    if type(key) is str:
+        return key
+    if isinstance(key, (str, int)) and type(key) is not bool:
+        return str(key)
+    raise TypeError(f"a key is a string; a key function gave {type(key).__name__}")
+
+
+cpdef tuple keys_of(object keys):
+    if keys is None:
+        return ()
+    if isinstance(keys, (str, int)):
+        return (checked(keys),)
+    # What has .get() is a mapping or a view of one: its names are no keys.
+    if isinstance(keys, (bytes, bytearray)) or hasattr(keys, "get") or not hasattr(keys, "__iter__"):
+        raise TypeError(f"a key function returns a string, strings, or None; one gave {type(keys).__name__}")
+    return tuple({checked(key): None for key in keys if key is not None})

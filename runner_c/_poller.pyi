@@ -16,7 +16,7 @@ class Poller:
         sink: Sink,
         backoff: Backoff,
         *,
-        hide: Callable[[str], str] = ...,
+        describe: Callable[[BaseException], str] = ...,
         limit: int = 100,
         ack: str = "fetch",
         drop_pending: bool = False,

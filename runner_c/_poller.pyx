@@ -27,6 +27,7 @@ logger = logging.getLogger("runner_c")
 
 cdef double SAME_OFFSET_S = 0.5
 cdef double CONFLICT_LIMIT_S = 60.0
+cdef double LONGEST_RETRY_AFTER_S = 1e6  # a wait beyond it is no wait that anybody meant
 cdef int64_t NO_OFFSET = -0x7FFFFFFFFFFFFFFF
 
 
@@ -43,7 +44,7 @@ cdef class Poller:
     cdef object _source
     cdef Sink _sink
     cdef object _backoff
-    cdef object _hide
+    cdef object _describe
     cdef int _limit
     cdef bint _is_done_mode
     cdef bint _is_drop_wanted
@@ -59,13 +60,13 @@ cdef class Poller:
     cdef int64_t _confirmed
 
     def __init__(
-        self, source, Sink sink, backoff, *, hide=str, int limit=100, ack="fetch", bint drop_pending=False,
+        self, source, Sink sink, backoff, *, describe=repr, int limit=100, ack="fetch", bint drop_pending=False,
         double conflict_limit_s=CONFLICT_LIMIT_S,
     ):
         self._source = source
         self._sink = sink
         self._backoff = backoff
-        self._hide = hide
+        self._describe = describe
         self._limit = limit
         self._is_done_mode = ack == "done"
         self._is_drop_wanted = drop_pending
@@ -220,13 +221,13 @@ cdef class Poller:
             self._conflict_since_s = -1.0
         delay_s = self._backoff.next_s()
         retry_after = getattr(error, "retry_after", None)
-        if isinstance(retry_after, (int, float)) and retry_after > 0:
+        if isinstance(retry_after, (int, float)) and 0 < retry_after < LONGEST_RETRY_AFTER_S:
             delay_s = retry_after
         if self._backoff.is_over():
             raise error
         logger.warning(
             "polling failed (%s); next try in %.1f s",
-            self._hide(f"{type(error).__name__}: {error}"), delay_s,
+            self._describe(error), delay_s,
             extra={"action": "poll.failed"},
         )
         self._sink.stopping.wait(delay_s)

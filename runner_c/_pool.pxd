@@ -10,6 +10,7 @@ cdef class Worker:
     cdef ticket_t *ticket           # what it runs now; the owner's only, but for the sink's lock
     cdef unsigned long thread
     cdef TicketRunner runner
+    cdef int forks
     cdef readonly int number
 
 
@@ -34,3 +35,4 @@ cdef class Pool:
 
 
 cdef Worker current_worker()
+cdef bint leave_if_forked(object error) except -1

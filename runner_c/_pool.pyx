@@ -7,6 +7,7 @@ Guarantees
     - An exception never ends a worker; an update that cannot be run ends by itself.
     - A system that gives no more threads does not stop the pool as long as it has one.
 Assumes
+    - A handler that forks goes on in both processes; the child ends where the handler ends.
     - `runner.run` returns False only for a worker that was written off.
 
 Workers are daemon threads that the runner joins (at the latest through the interpreter's exit hook), so only one
@@ -14,11 +15,15 @@ whose handler hangs is ever left to the interpreter's end.
 """
 import _thread
 import logging
+import os
+import sys
 import threading
 import time
 
 from runner_c._ring cimport NOTHING, START_WORKER, Ring, call_t
 from runner_c._sync cimport rc_name_thread, rc_parker_destroy, rc_parker_init
+
+from runner_c.secret import traceback_of
 
 logger = logging.getLogger("runner_c")
 
@@ -34,12 +39,43 @@ cdef Worker current_worker():
     return <Worker> rc_own_worker if rc_own_worker != NULL else None
 
 
+# Counts forks. In the child of a fork that a handler made, its worker is the only thread there is.
+cdef int forks = 0
+
+
+def count_fork():
+    global forks
+    forks += 1
+
+
+os.register_at_fork(after_in_child=count_fork)
+
+
+cdef bint leave_if_forked(object error) except -1:
+    """End the process if it is the child of a fork that the handler made: nothing of the engine lives there."""
+    cdef Worker worker = current_worker()
+    if worker is None or worker.forks == forks:
+        return False
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        code = error.code if type(error.code) is int else int(error.code is not None)
+    elif error is not None:
+        sys.stderr.write(traceback_of(error) + "\n")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue
+    os._exit(code & 255)
+
+
 cdef class Worker:
     """One worker thread."""
 
     def __cinit__(self, int number):
         rc_parker_init(&self.slot.parker)
         self.slot.is_called = True
+        self.forks = forks
         self.number = number
 
     def __dealloc__(self):

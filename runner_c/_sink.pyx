@@ -28,7 +28,7 @@ from runner_c._lanes cimport (
     UNFINISHED,
     ticket_t,
 )
-from runner_c._pool cimport Worker, current_worker
+from runner_c._pool cimport Worker, current_worker, leave_if_forked
 from runner_c._sync cimport (
     rc_load,
     rc_lock,
@@ -44,6 +44,7 @@ from runner_c._sync cimport (
 from runner_c._ticket cimport release_ticket
 
 from runner_c.errors import Stopped
+from runner_c.secret import traceback_of
 
 cdef extern from "Python.h":
     int PyThreadState_SetAsyncExc(unsigned long thread, PyObject *exception)
@@ -150,9 +151,13 @@ cdef class Sink(Intake):
                 for kind in update:
                     if kind in self._age_limits_ns and age_ns > self._age_limits_ns[kind]:
                         return SKIPPED
-            self._consume(update)
+            result = self._consume(update)
+            leave_if_forked(None)
+            if result is not None and hasattr(result, "__await__"):
+                raise TypeError("the handler gave a coroutine, which nobody would run: write it with plain def")
             return SUCCEEDED
         except BaseException as error:
+            leave_if_forked(error)
             if isinstance(error, Stopped) and self.stopping.is_set():
                 return PUT_BACK
             return self._fail(error, update)
@@ -164,8 +169,9 @@ cdef class Sink(Intake):
         except BaseException as second:
             if isinstance(second, Stopped) and self.stopping.is_set():
                 return PUT_BACK
-            logger.exception(
-                "the error handler failed on update %s", update["update_id"], extra={"action": "error_handler.failed"}
+            logger.error(
+                "the error handler failed on update %s\n%s", update["update_id"], traceback_of(second),
+                extra={"action": "error_handler.failed"},
             )
         return FAILED
 

@@ -15,29 +15,13 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
+from runner_c._keys cimport keys_of
 from runner_c._lanes cimport ADMITTED, link_t, ticket_t
 from runner_c._sync cimport rc_decrement, rc_now_ns
 
 from runner_c._keys import BYPASS
 
 cdef object bypass = BYPASS
-
-
-cdef object checked(object key):
-    if type(key) is str:
-        return key
-    if isinstance(key, (str, int)):
-        return str(key)
-    raise TypeError(f"a key is a string; a key function gave {type(key).__name__}")
-
-
-cdef tuple keys_of(object keys):
-    """The distinct keys in what a key function returned: a string, an iterable of strings, or None."""
-    if keys is None:
-        return ()
-    if isinstance(keys, (str, int)):
-        return (checked(keys),)
-    return tuple({checked(key): None for key in keys if key is not None})
 
 
 cdef ticket_t *make_ticket(dict update, int64_t update_id, object keyer) except NULL:

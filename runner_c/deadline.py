@@ -90,11 +90,12 @@ class Monitor:
         if not _watch.is_running(self._sink, sequence):
             return
         policy = self._policy
+        names = [thread.name for thread in threading.enumerate() if thread.ident == overdue.thread]
         logger.error(
             "update %s has been running for %.1f s in thread %s\n%r\n%s",
             overdue.update.get("update_id"),
             overdue.age_s,
-            overdue.thread,
+            names[0] if names else overdue.thread,
             overdue.update,
             overdue.stack.rstrip(),
             extra={"action": "timeout.overdue"},

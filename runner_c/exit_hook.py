@@ -1,9 +1,10 @@
-"""Stop what still runs when the interpreter exits.
+"""Know what runs, and stop it when the interpreter exits.
 
 **Guarantees**
 
 - A run that nobody stopped is stopped before the interpreter waits for its threads, whether or not somebody still
   holds its handle; handlers have `GRACE_S` to end.
+- One bot is polled by one run at a time: a second one is refused.
 - A forked child does nothing here: the runs are its parent's.
 
 **Assumes** `threading._register_atexit`, the hook that concurrent.futures uses. Plain atexit functions run after the
@@ -17,6 +18,8 @@ import threading
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from runner_c.errors import RunnerError
+
 __all__ = ["GRACE_S", "Stoppable", "add", "remove"]
 
 GRACE_S = 10.0
@@ -27,6 +30,7 @@ class Stoppable(Protocol):
     """What is stopped at the exit."""
 
     pid: int
+    supplier: object
     future: Future[Any]
 
     def ask_to_stop(self, timeout_s: float | None) -> None:
@@ -41,9 +45,15 @@ _is_hooked = False
 
 
 def add(life: Stoppable) -> None:
-    """Remember a run that begins. Thread-safety: any thread."""
+    """Remember a run that begins. Thread-safety: any thread.
+
+    Raises:
+        RunnerError: its supplier is in use by another run.
+    """
     global _is_hooked
     with _lock:
+        if life.supplier is not None and any(other.supplier is life.supplier for other in _running):
+            raise RunnerError("this bot is being run already; stop that run first, one bot has one poller")
         _running.add(life)
         if not _is_hooked:
             threading._register_atexit(_stop_all)  # type: ignore[attr-defined]

@@ -8,9 +8,10 @@ from typing import Any
 
 from runner_c.deadline import Overdue
 from runner_c.errors import ConfigError
-from runner_c.option_check import age_limits_of, seconds, timeout_policy, whole_number
+from runner_c.option_check import function_of_one, kinds_of, plain_function, whole_number
 from runner_c.protocols import Keyer, RunnableBot, Update
 from runner_c.runner import RunnerHandle, create_runner
+from runner_c.secret import traceback_of
 from runner_c.sequentialize import KeyFunction, Sequentialize, by_chat
 from runner_c.sink import create_concurrent_sink
 from runner_c.source import BotSource
@@ -79,6 +80,7 @@ def run(
 
     Raises:
         ConfigError: an option or the bot is not what it has to be; the message says what to do.
+        RunnerError: the bot is being run already.
         RuntimeError: the system gives no threads.
     """
     _check_bot(bot)
@@ -88,21 +90,19 @@ def run(
         raise ConfigError("max_attempts: repeated tries need a durable store, which this version does not have; use 1")
     if processes != 0:
         raise ConfigError("processes: handlers run in threads of this process in this version; use 0")
-    if ack not in (None, "fetch", "done"):
-        raise ConfigError(f'ack is "fetch" or "done", not {ack!r} ("journal" needs a durable store)')
-    whole_number("concurrency", concurrency, 1, 10_000)
-    whole_number("backlog", backlog, 1, 100_000_000)
+    if handler_timeout_s is None and on_timeout != "report":
+        logger.warning("on_timeout does nothing without handler_timeout_s", extra={"action": "run.option_unused"})
     keyer = _keyer_of(bot, sequentialize)
-    kinds = list(allowed_updates) if allowed_updates is not None else _derived_kinds(bot)
+    kinds = kinds_of(allowed_updates) if allowed_updates is not None else _derived_kinds(bot)
     sink = create_concurrent_sink(
         bot.handle_update,
         _error_handler_of(bot),
         concurrency=concurrency,
         backlog=backlog,
         keys=keyer,
-        handler_timeout_s=seconds("handler_timeout_s", handler_timeout_s, is_optional=True),
-        on_timeout=timeout_policy(on_timeout),
-        age_limits=age_limits_of(age_limits),
+        handler_timeout_s=handler_timeout_s,
+        on_timeout=on_timeout,
+        age_limits=age_limits,
     )
     source = BotSource(
         bot,
@@ -115,12 +115,12 @@ def run(
         source,
         sink,
         poll_limit=poll_limit,
-        ack=ack or "fetch",
+        ack="fetch" if ack is None else ack,
         drop_pending=drop_pending,
         retry=retry,
-        retry_cap_s=float(seconds("retry_cap_s", retry_cap_s) or 0.0),
-        max_retry_time_s=float(seconds("max_retry_time_s", max_retry_time_s) or 0.0),
-        name=name or "runner_c",
+        retry_cap_s=retry_cap_s,
+        max_retry_time_s=max_retry_time_s,
+        name="runner_c" if name is None else name,
     )
     handle.start()
     return handle
@@ -132,13 +132,16 @@ def _check_bot(bot: object) -> None:
             raise ConfigError(
                 f"run() takes a bot with get_updates() and handle_update(); {type(bot).__name__} has no {method}()"
             )
+    for method in ("get_updates", "handle_update", "handle_error", "init"):
+        if callable(getattr(bot, method, None)):
+            plain_function(f"{method}() of the bot", getattr(bot, method))
 
 
 def _keyer_of(bot: Any, default: KeyFunction | Sequentialize | None) -> Keyer | None:
     """Settle once for a run who says what the keys of an update are."""
     order: Keyer | None = default.keys if isinstance(default, Sequentialize) else default
-    if order is not None and not callable(order):
-        raise ConfigError(f"sequentialize is a key function such as by_chat, or None, not {default!r}")
+    if order is not None:
+        function_of_one("sequentialize", order)
     if callable(getattr(bot, "keyer", None)):
         return bot.keyer(order)  # type: ignore[no-any-return]
     if callable(getattr(bot, "keys", None)):
@@ -159,4 +162,4 @@ def _error_handler_of(bot: Any) -> Callable[[BaseException, Update], object]:
 
 
 def _log_error(error: BaseException, update: Update) -> None:
-    logger.error("update %s failed", update.get("update_id"), exc_info=error, extra={"action": "update.failed"})
+    logger.error("update %s failed\n%s", update["update_id"], traceback_of(error), extra={"action": "update.failed"})

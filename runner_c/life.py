@@ -24,7 +24,7 @@ from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.deadline import Monitor, stack_of
 from runner_c.errors import Stopped
-from runner_c.secret import hide_tokens
+from runner_c.secret import describe_error
 from runner_c.sink import SinkPlan
 from runner_c.source import Source
 from runner_c.stats import Stats, StopReport
@@ -60,6 +60,7 @@ class Life:
         self.future: Future[StopReport] = Future()
         self.report: StopReport | None = None
         self.sink = plan.open(name, seen)
+        self.supplier = source.supplier
         self._source = source
         self.poller = make_poller(source, self.sink)
         self._born_ns = time.monotonic_ns()
@@ -80,8 +81,8 @@ class Life:
         Raises:
             RuntimeError: the system gives no threads; nothing of the life is left then.
         """
-        self.future.set_running_or_notify_cancel()
         exit_hook.add(self)
+        self.future.set_running_or_notify_cancel()
         try:
             self.sink.start()
             if self._monitor is not None:
@@ -269,7 +270,7 @@ class Life:
             except BaseException as error:
                 logger.warning(
                     "what was handled last could not be confirmed and will come again: %s",
-                    hide_tokens(f"{type(error).__name__}: {error}"),
+                    describe_error(error),
                     extra={"action": "stop.not_confirmed"},
                 )
 
@@ -304,7 +305,7 @@ class Life:
         """End the life with an error; what was admitted is still handled, within `FAILURE_GRACE_S`."""
         with self._lock:
             self._error = self._error or error
-        logger.critical(
-            "the runner ends: %s", hide_tokens(f"{type(error).__name__}: {error}"), extra={"action": "runner.failed"}
-        )
-        self.ask_to_stop(FAILURE_GRACE_S)
+        try:
+            logger.critical("the runner ends: %s", describe_error(error), extra={"action": "runner.failed"})
+        finally:
+            self.ask_to_stop(FAILURE_GRACE_S)

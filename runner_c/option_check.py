@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from runner_c.errors import ConfigError
 
-__all__ = ["AGE_LIMITS_S", "age_limits_of", "seconds", "timeout_policy", "whole_number"]
+__all__ = [
+    "AGE_LIMITS_S",
+    "age_limits_of",
+    "confirmation",
+    "function_of_one",
+    "kinds_of",
+    "name_of",
+    "plain_function",
+    "seconds",
+    "share",
+    "timeout_policy",
+    "truth",
+    "whole_number",
+]
 
 AGE_LIMITS_S: Mapping[str, float] = {
     "inline_query": 30.0,
@@ -30,17 +44,112 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
     return value
 
 
-def seconds(name: str, value: Any, *, is_optional: bool = False) -> float | None:
-    """Return an option that is a number of seconds above 0, or None where it may be left out.
+def seconds(name: str, value: Any, *, least: float = 0.0, is_optional: bool = False) -> float | None:
+    """Return an option that is a number of seconds above `least` (0 where that is below 0), or None where it may be.
 
     Raises:
         ConfigError: it is not.
     """
     if value is None and is_optional:
         return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1e9:
-        raise ConfigError(f"{name} is a number of seconds above 0{' or None' if is_optional else ''}, not {value!r}")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 1e9 or value <= least:
+        what = "0 or more" if least < 0 else f"above {least:g}"
+        raise ConfigError(f"{name} is a number of seconds {what}{' or None' if is_optional else ''}, not {value!r}")
     return float(value)
+
+
+def share(name: str, value: Any) -> float:
+    """Return an option from 0.0 to 1.0.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{name} is a number from 0.0 to 1.0, not {value!r}")
+    return float(value)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return an option that is True or False.
+
+    Raises:
+        ConfigError: it is something else, such as the word "no", which would count as true.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is True or False, not {value!r}")
+    return value
+
+
+def name_of(value: Any) -> str:
+    """Return a name for threads.
+
+    Raises:
+        ConfigError: it is no text.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"name is a text, not {value!r}")
+    return value
+
+
+def confirmation(value: Any) -> str:
+    """Return a valid `ack`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if value not in ("fetch", "done"):
+        raise ConfigError(f'ack is "fetch" or "done", not {value!r} ("journal" needs a durable store)')
+    return str(value)
+
+
+def kinds_of(value: Any) -> list[str]:
+    """Return kinds of updates as a list.
+
+    Raises:
+        ConfigError: it is not a list of texts; one text alone would be taken letter by letter.
+    """
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+        raise ConfigError(f'allowed_updates is a list such as ["message", "callback_query"], not {value!r}')
+    kinds = list(value)
+    for kind in kinds:
+        if not isinstance(kind, str):
+            raise ConfigError(f"allowed_updates holds texts such as 'message', not {kind!r}")
+    return kinds
+
+
+def plain_function(name: str, value: Any) -> Any:
+    """Return something callable that runs when it is called.
+
+    Raises:
+        ConfigError: it is async or a generator function, whose body a plain call would never run.
+    """
+    for call in (value, type(value).__call__):
+        if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
+            raise ConfigError(f"{name} is an async function: write it with plain def, the engine is synchronous")
+        if inspect.isgeneratorfunction(call):
+            raise ConfigError(f"{name} is a generator function: a call of it runs nothing; leave the yield out")
+    return value
+
+
+def function_of_one(name: str, value: Any) -> Any:
+    """Return a plain function that can be called with one argument.
+
+    Raises:
+        ConfigError: it is not callable, async, or takes another number of arguments.
+    """
+    if not callable(value):
+        raise ConfigError(f"{name} is a function of one argument, not {value!r}")
+    plain_function(name, value)
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        return value  # a builtin that does not tell
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ConfigError(f"{name} is called with one argument, but it is {value!r} with {signature}") from None
+    return value
 
 
 def timeout_policy(value: Any) -> Any:

@@ -15,10 +15,10 @@ from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.errors import ConfigError, ForkedProcess, RunnerError
 from runner_c.life import Life
-from runner_c.option_check import whole_number
+from runner_c.option_check import confirmation, name_of, seconds, truth, whole_number
 from runner_c.protocols import Update
 from runner_c.retry import Backoff
-from runner_c.secret import hide_tokens
+from runner_c.secret import describe_error
 from runner_c.sink import SinkPlan
 from runner_c.source import Source
 from runner_c.stats import InFlight, Stats, StopReport
@@ -99,8 +99,7 @@ class RunnerHandle:
             ForkedProcess: it was started in another process.
             ConfigError: the time is not a number of seconds.
         """
-        if timeout_s is not None and (not isinstance(timeout_s, (int, float)) or not timeout_s >= 0):
-            raise ConfigError(f"timeout_s is a number of seconds or None, not {timeout_s!r}")
+        seconds("timeout_s", timeout_s, least=-1.0, is_optional=True)
         life = self._own_life()
         life.ask_to_stop(timeout_s)
         if life.is_own_thread():
@@ -111,7 +110,7 @@ class RunnerHandle:
             if not life.is_over():
                 raise
             if life.report is None:
-                raise RunnerError(f"the stop failed: {hide_tokens(str(error))}") from error
+                raise RunnerError(f"the stop failed: {describe_error(error)}") from error
             return life.report
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -126,6 +125,7 @@ class RunnerHandle:
             Exception: the error that ended the runner: what `get_updates` raised (unauthorized, conflict), or a
                 `RunnerError`.
         """
+        seconds("timeout_s", timeout_s, least=-1.0, is_optional=True)
         life = self._own_life()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -224,10 +224,14 @@ def create_runner(
             "the sink of a runner is made by create_concurrent_sink(), _batch_sink() or _sequential_sink()"
         )
     limit = whole_number("poll_limit", poll_limit, 1, 100)
-    Backoff(retry, retry_cap_s, max_retry_time_s)
+    cap_s = float(seconds("retry_cap_s", retry_cap_s) or 0.0)
+    give_up_s = float(seconds("max_retry_time_s", max_retry_time_s) or 0.0)
+    Backoff(retry, cap_s, give_up_s)  # raises for a bad policy now rather than in the poller
+    confirmation(ack)
+    truth("drop_pending", drop_pending)
 
     def make_poller(source: Source, opened: Any) -> Poller:
-        backoff = Backoff(retry, retry_cap_s, max_retry_time_s)
-        return Poller(source, opened, backoff, hide=hide_tokens, limit=limit, ack=ack, drop_pending=drop_pending)
+        backoff = Backoff(retry, cap_s, give_up_s)
+        return Poller(source, opened, backoff, describe=describe_error, limit=limit, ack=ack, drop_pending=drop_pending)
 
-    return RunnerHandle(source, sink, make_poller, name)
+    return RunnerHandle(source, sink, make_poller, name_of(name))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner_c._keys import BYPASS, Bypass, by_chat, by_chat_thread, by_user
+from runner_c._keys import BYPASS, Bypass, by_chat, by_chat_thread, by_user, keys_of
 from runner_c._sink import current
 from runner_c.errors import ConfigError
 from runner_c.gate import Gate
+from runner_c.option_check import function_of_one
 
 __all__ = ["BYPASS", "KeyFunction", "Sequentialize", "by_chat", "by_chat_thread", "by_user", "sequentialize"]
 
@@ -34,11 +35,11 @@ class Sequentialize:
 
     def keys(self, ctx: Any) -> list[str] | Bypass:
         """Return the keys of an update, or BYPASS. Raises what a key function raises."""
-        if self.bypass is not None and self.bypass(ctx):
+        if self.bypass is not None and is_true(self.bypass(ctx)):
             return BYPASS
         keys: list[str] = []
         for key_function in self.key_functions:
-            keys += normal_keys(key_function(ctx))
+            keys += keys_of(key_function(ctx))
         return keys
 
     def __call__(self, ctx: Any, next: Callable[[], Any]) -> Any:
@@ -53,25 +54,6 @@ class Sequentialize:
             return next()
 
 
-def normal_keys(keys: Any) -> list[str]:
-    """Turn what a key function returned (a string, an iterable, None) into a list of strings.
-
-    Raises:
-        TypeError: for anything else.
-    """
-    if keys is None:
-        return []
-    if isinstance(keys, (str, int)):
-        return [str(keys)]
-    return [str(key) if isinstance(key, int) else _checked(key) for key in keys if key is not None]
-
-
-def _checked(key: Any) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"a key is a string; a key function gave {type(key).__name__}")
-    return key
-
-
 def sequentialize(*key_functions: KeyFunction, bypass: Callable[[Any], bool] | None = None) -> Sequentialize:
     """Return middleware that keeps updates which share a key in order, one at a time.
 
@@ -82,13 +64,19 @@ def sequentialize(*key_functions: KeyFunction, bypass: Callable[[Any], bool] | N
             ``/cancel`` while a long job of the same chat runs.
 
     Raises:
-        ConfigError: no key function was given, or one is not callable.
+        ConfigError: no key function was given, or something is not a plain function of one context.
     """
     if not key_functions:
         raise ConfigError("sequentialize() needs at least one key function, for example sequentialize(by_chat)")
     for function in key_functions:
-        if not callable(function):
-            raise ConfigError(f"sequentialize() takes functions of a context, not {type(function).__name__}")
-    if bypass is not None and not callable(bypass):
-        raise ConfigError("bypass is a function of a context that returns True or False")
+        function_of_one("a key function of sequentialize()", function)
+    if bypass is not None:
+        function_of_one("bypass", bypass)
     return Sequentialize(key_functions, bypass)
+
+
+def is_true(answer: Any) -> bool:
+    """Return the truth of what a bypass function gave; a coroutine, which is always true, is an error."""
+    if hasattr(answer, "__await__"):
+        raise TypeError("bypass gave a coroutine: it must be a plain function that returns True or False")
+    return bool(answer)

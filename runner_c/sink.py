@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from runner_c import _sink
 from runner_c._seen import Seen
 from runner_c.errors import ConfigError
-from runner_c.option_check import whole_number
+from runner_c.option_check import (
+    age_limits_of,
+    function_of_one,
+    plain_function,
+    seconds,
+    timeout_policy,
+    whole_number,
+)
 from runner_c.protocols import Keyer, Update
 
 __all__ = ["OnError", "SinkPlan", "create_batch_sink", "create_concurrent_sink", "create_sequential_sink"]
@@ -75,8 +82,8 @@ def create_batch_sink(
     Raises:
         ConfigError: an argument is not what it has to be.
     """
-    most = whole_number("concurrency", concurrency, 1)
-    return SinkPlan(_consume_of(consumer), _checked(on_error), keys, most, most, is_batchwise=True)
+    most = whole_number("concurrency", concurrency, 1, 10_000)
+    return SinkPlan(_consume_of(consumer), _checked(on_error), _keyer(keys), most, most, is_batchwise=True)
 
 
 def create_concurrent_sink(
@@ -88,14 +95,14 @@ def create_concurrent_sink(
     keys: Keyer | None = None,
     handler_timeout_s: float | None = None,
     on_timeout: Any = "report",
-    age_limits: Mapping[str, float] | None = None,
+    age_limits: Mapping[str, float] | bool | None = None,
 ) -> SinkPlan:
     """Make a sink that handles up to `concurrency` updates at the same time and fetches ahead up to `backlog`.
 
     Args:
         consumer: a function of an update, or an object with ``consume(update)``.
         on_error: gets the exception and the update when the consumer raised.
-        concurrency: the most handlers at the same time, 1 or more (default 500); a hard limit.
+        concurrency: the most handlers at the same time, 1 to 10,000 (default 500); a hard limit.
         backlog: the most updates held, running ones among them, 1 or more (default 10,000).
         keys: gives the keys of an update; updates that share one keep their order. None (default): no order.
         handler_timeout_s, on_timeout, age_limits: as for `run`.
@@ -106,12 +113,12 @@ def create_concurrent_sink(
     return SinkPlan(
         _consume_of(consumer),
         _checked(on_error),
-        keys,
-        whole_number("concurrency", concurrency, 1),
-        whole_number("backlog", backlog, 1),
-        handler_timeout_s=handler_timeout_s,
-        on_timeout=on_timeout,
-        age_limits=age_limits,
+        _keyer(keys),
+        whole_number("concurrency", concurrency, 1, 10_000),
+        whole_number("backlog", backlog, 1, 100_000_000),
+        handler_timeout_s=seconds("handler_timeout_s", handler_timeout_s, is_optional=True),
+        on_timeout=timeout_policy(on_timeout),
+        age_limits=age_limits_of(age_limits),
     )
 
 
@@ -119,10 +126,14 @@ def _consume_of(consumer: Any) -> Callable[[Update], object]:
     consume = getattr(consumer, "consume", consumer)
     if not callable(consume):
         raise ConfigError("a consumer is a function of an update, or an object with a method consume(update)")
-    return consume  # type: ignore[no-any-return]
+    return cast(Callable[[Update], object], plain_function("the consumer", consume))
 
 
 def _checked(on_error: OnError) -> OnError:
     if not callable(on_error):
         raise ConfigError("on_error is a function of an error and an update")
-    return on_error
+    return cast(OnError, plain_function("on_error", on_error))
+
+
+def _keyer(keys: Keyer | None) -> Keyer | None:
+    return None if keys is None else cast(Keyer, function_of_one("keys", keys))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from runner_c.errors import ConfigError, MalformedReply
+from runner_c.option_check import seconds, share
 from runner_c.protocols import RunnableBot, Supplier, Update
 
 __all__ = ["BotSource", "Source", "create_source"]
@@ -27,16 +28,15 @@ class Source:
         speed_traffic_balance: float,
         max_delay_s: float,
     ) -> None:
-        if not 0.0 <= speed_traffic_balance <= 1.0:
-            raise ConfigError(
-                f"speed_traffic_balance is from 0.0 (speed) to 1.0 (traffic), not {speed_traffic_balance!r}"
-            )
-        if not max_delay_s >= 0.0:
-            raise ConfigError(f"max_delay_s is a number of seconds, not {max_delay_s!r}")
         self._supply = supply
         self._supplier = supplier
-        self._balance = speed_traffic_balance
-        self._max_delay_s = max_delay_s
+        self._balance = share("speed_traffic_balance", speed_traffic_balance)
+        self._max_delay_s = seconds("max_delay_s", max_delay_s, least=-1.0) or 0.0
+
+    @property
+    def supplier(self) -> object:
+        """The object behind it; None for an iterator."""
+        return self._supplier
 
     @property
     def is_interruptible(self) -> bool:
@@ -108,9 +108,13 @@ class BotSource(Source):
 
     def poll(self, offset: int | None, limit: int, timeout_s: int) -> list[Update]:
         """Call `get_updates` once."""
-        return _as_batch(
-            self._bot.get_updates(offset=offset, limit=limit, timeout=timeout_s, allowed_updates=self._allowed_updates)
-        )
+        kinds = self._allowed_updates
+        try:
+            reply = self._bot.get_updates(offset=offset, limit=limit, timeout=timeout_s, allowed_updates=kinds)
+        except StopIteration:
+            # It would end the run like a source that has no more; a bot always has.
+            raise MalformedReply("get_updates() raised StopIteration instead of returning a list of updates") from None
+        return _as_batch(reply)
 
 
 def _as_batch(reply: Any) -> list[Update]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import runner_c
-from runner_c import run
+from runner_c import RunnerError, run
 
 ROOT = str(Path(next(iter(runner_c.__path__))).parent)
 BOT = """
@@ -212,6 +212,63 @@ def test_a_forked_child_that_exits_normally_does_not_hang() -> None:
         """
     )
     assert done.stdout == "[7, 7, 7, 7, 7]\n2000\n", done.stderr
+
+
+def test_a_child_that_a_handler_forks_ends_where_the_handler_ends() -> None:
+    done = run_script(
+        """
+        import warnings
+        warnings.simplefilter("ignore")
+        codes = []
+        def work(update):
+            number = update["update_id"]
+            child = os.fork()
+            if child == 0:
+                if number == 1:
+                    sys.exit(7)
+                if number == 2:
+                    raise ValueError("in the child")
+                return
+            codes.append((number, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+        bot = Bot(work, count=3)
+        handle = run(bot, concurrency=1)
+        while handle.stats().handled < 3:
+            time.sleep(0.001)
+        print(sorted(codes), handle.stop().handled)
+        """
+    )
+    assert done.stdout == "[(0, 0), (1, 7), (2, 1)] 3\n", done.stderr
+    assert "in the child" in done.stderr
+
+
+def test_a_bot_that_is_being_run_is_not_run_twice(queue_bot: Any, start: Any) -> None:
+    bot = queue_bot()
+    handle = start(bot)
+    with pytest.raises(RunnerError, match="being run already"):
+        run(bot)
+    handle.stop()
+    assert start(bot).is_running()
+
+
+def test_a_token_in_the_error_of_a_handler_does_not_reach_the_log(queue_bot: Any, start: Any, caplog: Any) -> None:
+    token = "123456789:" + "B" * 35
+
+    class Failing(queue_bot):  # type: ignore[misc]
+        def handle_error(self, error: BaseException, update: Any) -> None:
+            raise RuntimeError("the error handler fails") from error
+
+    class Plain(queue_bot):  # type: ignore[misc]
+        handle_error = None
+
+    for kind in (Failing, Plain):
+        bot = kind(lambda update: (_ for _ in ()).throw(OSError(f"https://localhost/bot{token}/x")))
+        bot.push(1)
+        handle = start(bot)
+        while handle.stats().failed < 1:
+            pass
+        handle.stop()
+    assert caplog.text.count("https://localhost/bot<token>/x") >= 2
+    assert token not in caplog.text
 
 
 def test_threads_of_the_operating_system_carry_names() -> None:

@@ -161,3 +161,36 @@ def test_back_off_is_jittered_and_over_at_some_time() -> None:
     assert backoff.is_over()
     backoff.reset()
     assert not backoff.is_over()
+
+
+class Unreadable(Exception):
+    error_code: int | None = None
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_whose_text_cannot_be_read_is_retried_like_any_other(queue_bot: Any, start: Any) -> None:
+    bot = queue_bot()
+    bot.fail(Unreadable())
+    bot.push(1)
+    start(bot, retry=0.01)
+    bot.record.wait_for_ended(1)
+
+
+def test_a_fatal_error_whose_text_cannot_be_read_ends_the_runner_with_it(queue_bot: Any, start: Any) -> None:
+    error = Unreadable()
+    error.error_code = 401
+    bot = queue_bot()
+    bot.fail(error)
+    with pytest.raises(Unreadable):
+        start(bot).wait(20)
+
+
+def test_a_bot_that_raises_stop_iteration_is_polled_again(queue_bot: Any, start: Any) -> None:
+    bot = queue_bot()
+    bot.fail(StopIteration())
+    bot.push(1)
+    handle = start(bot, retry=0.01)
+    bot.record.wait_for_ended(1)
+    assert handle.is_running()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import BYPASS, sequentialize
+from runner_c import BYPASS, run, sequentialize
 
 
 def test_updates_of_one_chat_run_in_order_and_never_overlap(queue_bot: Any, start: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_key_function_may_return_a_string_an_iterable_or_a_number(queue_bot: A
     assert bot.errors == []
 
 
-@pytest.mark.parametrize("returned", [3.5, [None, 3.5], [b"key"], object(), ["\ud800"]])
+@pytest.mark.parametrize("returned", [3.5, [None, 3.5], [b"key"], b"key", {"a": 1}, True, object(), ["\ud800"]])
 def test_a_key_that_is_none_ends_its_update_only(queue_bot: Any, start: Any, returned: Any) -> None:
     bot = queue_bot()
     handle = start(bot, sequentialize=lambda update: returned if update["update_id"] == 1000 else "fine")
@@ -170,3 +170,61 @@ def test_a_key_that_is_none_ends_its_update_only(queue_bot: Any, start: Any, ret
     assert report.handled == 3
     assert [update["update_id"] for _, update in bot.errors] == [1000]
     assert handle.stats().failed == 1
+
+
+async def asynchronous(ctx: Any) -> bool:
+    return False
+
+
+class AsynchronousObject:
+    async def __call__(self, ctx: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("function", [asynchronous, AsynchronousObject(), lambda: 1, 5])
+def test_what_is_no_plain_function_of_one_argument_is_refused_at_registration(queue_bot: Any, function: Any) -> None:
+    for register in (
+        lambda: sequentialize(function),
+        lambda: sequentialize(str, bypass=function),
+        lambda: run(queue_bot(), sequentialize=function),
+    ):
+        with pytest.raises(ValueError, match=r"function|sequentialize"):
+            register()
+
+
+def test_a_coroutine_from_a_bypass_function_does_not_count_as_true(queue_bot: Any, start: Any) -> None:
+    class Later:
+        def __await__(self) -> Any:
+            yield
+
+    bot = queue_bot()
+    bot.push(2)
+    handle = start(bot, sequentialize=sequentialize(str, bypass=lambda update: Later()))
+    while handle.stats().failed < 2:
+        pass
+    assert bot.record.begun == []
+
+
+@pytest.mark.parametrize("method", ["get_updates", "handle_update", "handle_error", "init"])
+def test_an_asynchronous_bot_is_refused(queue_bot: Any, method: str) -> None:
+    bot = queue_bot()
+    setattr(bot, method, asynchronous)
+    with pytest.raises(ValueError, match=f"{method}.*plain def"):
+        run(bot)
+
+
+def test_a_handler_that_gives_a_coroutine_has_failed(queue_bot: Any, start: Any) -> None:
+    class Late(queue_bot):  # type: ignore[misc]
+        def handle_update(self, update: Any) -> Any:
+            class Later:
+                def __await__(self) -> Any:
+                    yield
+
+            return Later()
+
+    bot = Late()
+    bot.push(1)
+    handle = start(bot)
+    while handle.stats().failed < 1:
+        pass
+    assert "coroutine" in str(bot.errors[0][0])

@@ -85,6 +85,15 @@ def test_a_batch_sink_takes_no_batch_before_the_last_has_ended() -> None:
         ("consumer", lambda source, sink: create_concurrent_sink(3, lambda error, update: None)),
         ("on_error", lambda source, sink: create_concurrent_sink(print, None)),
         ("supplier", lambda source, sink: create_source(3)),
+        ("max_delay_s", lambda source, sink: create_source(print, max_delay_s=None)),
+        ("age_limits", lambda source, sink: create_concurrent_sink(print, print, age_limits=3)),
+        ("on_timeout", lambda source, sink: create_concurrent_sink(print, print, on_timeout="x")),
+        ("handler_timeout_s", lambda source, sink: create_concurrent_sink(print, print, handler_timeout_s=-1)),
+        ("keys", lambda source, sink: create_batch_sink(print, print, keys=5)),
+        ("ack", lambda source, sink: create_runner(source, sink, ack="x")),
+        ("retry_cap_s", lambda source, sink: create_runner(source, sink, retry_cap_s="x")),
+        ("drop_pending", lambda source, sink: create_runner(source, sink, drop_pending="no")),
+        ("name", lambda source, sink: create_runner(source, sink, name=None)),
     ],
 )
 def test_what_create_runner_cannot_use_is_refused(named: str, make: Any) -> None:

@@ -193,8 +193,10 @@ def test_stop_can_be_called_again_and_by_many_threads(queue_bot: Any, start: Any
         thread.join()
     assert all(report is reports[0] for report in reports)
     assert handle.stop() is reports[0]
-    with pytest.raises(ConfigError):
-        handle.stop(-1)
+    for wrong in (-1, float("inf"), float("nan"), 1e300, "x", True):
+        for method in (handle.stop, handle.wait):
+            with pytest.raises(ConfigError, match="timeout_s"):
+                method(wrong)
 
 
 def test_a_second_stop_may_shorten_the_deadline(queue_bot: Any, start: Any) -> None:

@@ -1,0 +1,1 @@
+cpdef tuple keys_of(object keys)
