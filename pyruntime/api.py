@@ -15,10 +15,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import ujson
 
+from pyruntime.argument import check_methods, check_seconds, check_text, check_whole_number
 from pyruntime.download import Destination
 from pyruntime.errors import ApiError, BadReply, NetworkError, RetryAfter, ServerError, from_reply
 from pyruntime.flood import FloodGate
-from pyruntime.method_name import method_name
+from pyruntime.method_name import method_name, snake_case
 from pyruntime.retry import may_repeat, pause_s
 from pyruntime.transport import (
     DirectTransport,
@@ -68,7 +69,7 @@ class ApiClient:
             raised at once. 0: never wait.
 
     Raises:
-        ValueError: token, api_root or proxy cannot be one.
+        ValueError: an argument is not what it has to be.
         ImportError: a SOCKS proxy, and ``requests[socks]`` is not installed.
 
     Blocks: a call blocks until it has its reply, its retries included. Waits between attempts end within 100 ms when
@@ -94,6 +95,21 @@ class ApiClient:
         max_retries: int = 3,
         max_flood_wait_s: float = 60.0,
     ) -> None:
+        check_text("token", token)
+        check_text("api_root", api_root)
+        if proxy is not None:
+            check_text("proxy", proxy)
+        if session is not None:
+            check_methods("session", session, "a requests.Session", "request", "close")
+        if ssl_context is not None:
+            check_methods("ssl_context", ssl_context, "an ssl.SSLContext", "wrap_socket")
+        check_seconds("connect_timeout_s", connect_timeout_s)
+        check_seconds("timeout_s", timeout_s)
+        check_seconds("upload_timeout_s", upload_timeout_s)
+        check_seconds("max_flood_wait_s", max_flood_wait_s, may_be_zero=True)
+        check_whole_number("max_reply_bytes", max_reply_bytes, 1)
+        check_whole_number("max_idle_connections", max_idle_connections, 0)
+        check_whole_number("max_retries", max_retries, 0)
         self._endpoint = Endpoint(token, api_root)
         self._timeout_s = timeout_s
         self._upload_timeout_s = upload_timeout_s
@@ -137,14 +153,19 @@ class ApiClient:
         self.__dict__[name] = bound
         return bound
 
-    def call(self, method: str, /, **parameters: Any) -> Any:
+    def call(self, method: str, /, *unnamed: Any, **parameters: Any) -> Any:
         """Call a method by the Bot API's own name, such as ``sendMessage``; also one that is newer than this library.
 
         Raises:
+            TypeError: a parameter came without its name (`unnamed`).
             ApiError: the server refused it, or is in trouble and stayed so.
             NetworkError: no usable answer.
             OSError: a file to upload cannot be read.
         """
+        if unnamed:
+            raise TypeError(
+                f"{snake_case(method)}() takes its parameters by name, as in send_message(chat_id=1, text='hi')"
+            )
         body: bytes | MultipartBody
         for value in parameters.values():
             if type(value) not in _SCALARS:

@@ -16,8 +16,9 @@ from pyruntime.errors import BadReply
 from pyruntime.failure import BotError
 from pyruntime.keyer import build_keyer
 from pyruntime.kind import DEFAULT_KINDS, OPT_IN_KINDS, ordered
-from pyruntime.node import interest_of
-from pyruntime.signature import check_one_argument
+from pyruntime.node import functions_of, interest_of
+from pyruntime.session import Session
+from pyruntime.signature import check_one_argument, refuse_coroutine
 from pyruntime.view import View
 from runner_c import ConfigError
 
@@ -52,6 +53,9 @@ class Bot(Composer):
             ``https://api.telegram.org``.
         me: what getMe would return, to save the call.
 
+    Raises:
+        ConfigError: an argument has the wrong type. Whether token and address can be used shows at the first call.
+
     Thread-safety: register handlers from one thread; everything else from any.
     """
 
@@ -59,6 +63,9 @@ class Bot(Composer):
         self, token: str | None = None, api_root: str | None = None, *, me: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
+        _check_texts(token, api_root)
+        if me is not None and not isinstance(me, dict):
+            raise ConfigError(f"me is a dict such as getMe returns, not {me!r}")
         self._token = token
         self._api_root = api_root
         # Guards _api; while it is held nothing is called but the constructor of the client.
@@ -73,12 +80,17 @@ class Bot(Composer):
 
     def __repr__(self) -> str:
         me = self._me
-        return "<Bot>" if me is None else f"<Bot @{me.username}>"
+        return "<Bot>" if me is None or me.username is None else f"<Bot @{me.username}>"
 
     # Who the bot is
 
     def configure(self, token: str | None = None, api_root: str | None = None) -> None:
-        """Replace the token or the address of the Bot API, or both. For a bot that is not running."""
+        """Replace the token or the address of the Bot API, or both. For a bot that is not running.
+
+        Raises:
+            ConfigError: one of them is not a string.
+        """
+        _check_texts(token, api_root)
         with self._lock:
             if token is not None:
                 self._token = token
@@ -217,7 +229,7 @@ class Bot(Composer):
             ctx = Context(update, self)
         caught = error if isinstance(error, BotError) else BotError(error, ctx)
         if self._on_error is not None:
-            self._on_error(caught)
+            refuse_coroutine(self._on_error(caught), self._on_error)
         else:
             self._log_error(caught)
 
@@ -258,6 +270,16 @@ class Bot(Composer):
             return ordered(wants.kinds)
         extra = wants.kinds & OPT_IN_KINDS
         return ordered(extra.union(DEFAULT_KINDS)) if extra else []
+
+    def forget_sessions(self) -> None:
+        """Empty the sessions that are kept in memory, as a restart would; those with a storage of their own stay.
+
+        For a bot that is not running. The fixture ``run_bot`` of `pyruntime.testing` calls it, so that each test
+        begins without what another one left.
+        """
+        for function in functions_of(self):
+            if isinstance(function, Session):
+                function.forget()
 
     # Simple long polling
 
@@ -310,3 +332,9 @@ class Bot(Composer):
             _log.error("a handler failed: %s\n%s", str(caught).replace(token, "<token>"), told)
         else:
             _log.error("a handler failed: %s", caught, exc_info=error)
+
+
+def _check_texts(token: object, api_root: object) -> None:
+    for name, value in (("token", token), ("api_root", api_root)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigError(f"{name} is a string or None, not {type(value).__name__}")

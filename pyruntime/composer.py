@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -11,7 +12,7 @@ from pyruntime.chain import Chain
 from pyruntime.filters import parse_filter
 from pyruntime.kind import TRIGGER_KINDS
 from pyruntime.node import BoundaryNode, BranchNode, ComposerNode, FunctionNode, Node, RouteNode
-from pyruntime.signature import check_one_argument, takes_next
+from pyruntime.signature import check_one_argument, describe, plain_truth, takes_next
 from pyruntime.trigger import Trigger, command_names, command_test, exact_texts, parse_triggers, text_test
 from runner_c import ConfigError
 
@@ -27,6 +28,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _CALLBACK: frozenset[str] = frozenset({"callback_query"})
 _INLINE: frozenset[str] = frozenset({"inline_query"})
+
+_log = logging.getLogger("pyruntime")
 
 # Guards the compilation of composers (they nest, so it is one re-entrant lock). Nothing else is locked inside it.
 _compiling = threading.RLock()
@@ -59,6 +62,9 @@ class Composer:
 
     def __init__(self, *middleware: Handler) -> None:
         self._nodes: list[Node] = []
+        # How it was made, for errors of what is registered on it by decorator.
+        self._where = type(self).__name__
+        self._conditions: list[tuple[str, Callable[..., Any], tuple[Composer, ...]]] = []
         self._chain: Chain | None = None
         self._is_compiling = False
         self._install(middleware, "Composer")
@@ -81,8 +87,6 @@ class Composer:
                 posts), ``"::url"``, ``"edit:text"``, ``"callback_query:data"``, ``":media"``, ``":file"``, or a list
                 of which one must match.
         """
-        if callable(query):
-            raise ConfigError("on() takes a filter query first, for example on('message:text')")
         kinds, check = parse_filter(query)
         return self._filtered("on", handlers, kinds=kinds, test=check)
 
@@ -116,10 +120,11 @@ class Composer:
 
     def chat_type(self, types: str | Iterable[str], *handlers: Handler) -> Composer:
         """Handle updates from chats of a type: ``private``, ``group``, ``supergroup`` or ``channel``."""
-        wanted = frozenset([types] if isinstance(types, str) else types)
-        valid = {"private", "group", "supergroup", "channel"}
-        if not wanted or wanted - valid:
+        valid = ("private", "group", "supergroup", "channel")
+        listed = [types] if isinstance(types, str) else list(types) if isinstance(types, Iterable) else []
+        if not listed or not all(isinstance(name, str) and name in valid for name in listed):
             raise ConfigError(f"chat_type() takes private, group, supergroup or channel, not {types!r}")
+        wanted = frozenset(listed)
 
         def is_wanted(ctx: Context) -> bool:
             chat = ctx.chat
@@ -130,7 +135,9 @@ class Composer:
     def filter(self, predicate: Callable[[Context], object], *handlers: Handler) -> Composer:
         """Handle updates for which ``predicate(ctx)`` is true."""
         check_one_argument(predicate, "filter")
-        return self._filtered("filter", handlers, test=predicate)
+        child = self._filtered("filter", handlers, test=plain_truth(predicate))
+        self._expect("filter", predicate, child)
+        return child
 
     def branch(
         self,
@@ -146,6 +153,7 @@ class Composer:
         check_one_argument(predicate, "branch")
         branch = Branch(_composed(true, "branch"), _composed(false, "branch"))
         self._add(BranchNode(predicate, branch.true, branch.false))
+        self._expect("branch", predicate, branch.true, branch.false)
         return branch
 
     def route(
@@ -160,6 +168,8 @@ class Composer:
             an object with the decorators ``.case(key)`` and ``.fallback``.
         """
         check_one_argument(router, "route")
+        if cases is not None and not isinstance(cases, Mapping):
+            raise ConfigError(f"route() takes a dict of handlers by key, for example {{'yes': agree}}, not {cases!r}")
         route = Route(
             {key: _composed(handlers, "route") for key, handlers in (cases or {}).items()},
             _composed(fallback, "route"),
@@ -178,8 +188,10 @@ class Composer:
         """
         wants_next = takes_next(on_error, "error_boundary")
         child = Composer()
-        child._install(middleware, "error_boundary")
+        child._where = "error_boundary"
+        child._install(middleware, child._where)
         self._add(BoundaryNode(child, on_error, wants_next))
+        self._expect("error_boundary", on_error, child)
         return child
 
     # Running
@@ -193,7 +205,7 @@ class Composer:
     def __call__(self, first: Any, next: Callable[[], Any] | None = None, /) -> Any:
         """Register a function, as a decorator; or run as middleware, with a context and ``next``."""
         if next is None and callable(first):
-            self._install((first,), type(self).__name__)
+            self._install((first,), self._where)
             return first
         self._compiled().run(first, next)
         return None
@@ -216,6 +228,7 @@ class Composer:
                     self._chain = Chain([step for node in self._nodes for step in node.steps()])
                 finally:
                     self._is_compiling = False
+                self._warn_of_idle()
             return self._chain
 
     def _add(self, node: Node) -> None:
@@ -225,6 +238,23 @@ class Composer:
                 "before the bot runs"
             )
         self._nodes.append(node)
+
+    def _expect(self, where: str, function: Callable[..., Any], *children: Composer) -> None:
+        """Note a condition that does nothing as long as nothing is registered behind it."""
+        self._conditions.append((where, function, children))
+
+    def _warn_of_idle(self) -> None:
+        """Tell of conditions without handlers: mostly a bare decorator, which takes the handler for the condition."""
+        argument = {"filter": "predicate", "branch": "predicate", "error_boundary": "on_error"}
+        for where, function, children in self._conditions:
+            if not any(child._nodes for child in children):
+                _log.warning(
+                    "%s(%s) has nothing registered behind it; a decorator is written @bot.%s(%s)",
+                    where,
+                    describe(function),
+                    where,
+                    argument[where],
+                )
 
     def _install(self, handlers: Iterable[Handler], where: str) -> None:
         for handler in handlers:
@@ -245,6 +275,7 @@ class Composer:
     ) -> Composer:
         """Add a composer behind a condition, and return it."""
         child = Composer()
+        child._where = where
         child._install(handlers, where)
         self._add(ComposerNode(child, kinds=kinds, commands=commands, texts=texts, test=test))
         return child
@@ -278,10 +309,14 @@ class Route:
 
     def case(self, key: Any, *handlers: Handler) -> Composer:
         """Return the composer for one key, with `handlers` added."""
+        try:
+            hash(key)
+        except TypeError:
+            raise ConfigError(f"route: case() takes one key that can be in a dict, not {key!r}") from None
         if key not in self._cases:
             if self._owner.is_frozen:
                 raise ConfigError(f"route: case({key!r}) cannot be added after the first update")
-            self._cases[key] = Composer()
+            self._cases[key] = _composed((), "route")
         composer = self._cases[key]
         composer._install(handlers, "route")
         return composer
@@ -292,5 +327,6 @@ def _composed(handlers: Handler | Iterable[Handler], where: str) -> Composer:
     if isinstance(handlers, Composer):
         return handlers
     composer = Composer()
+    composer._where = where
     composer._install(handlers if isinstance(handlers, (list, tuple)) else (handlers,), where)
     return composer

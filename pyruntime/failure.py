@@ -40,7 +40,10 @@ class BotError(Exception):
         self.__cause__ = error
 
     def __str__(self) -> str:
-        said = " ".join(str(self.error).split())
+        try:
+            said = " ".join(str(self.error).split())
+        except Exception:  # the error's own __str__ fails; which update it was must be told all the same
+            said = "<str() failed>"
         name = type(self.error).__name__
         where = "" if self.ctx is None else f" (update {self.ctx.update_id}, {self.ctx.kind})"
         return f"{name}: {said}{where}" if said else f"{name}{where}"

@@ -40,6 +40,8 @@ def parse_filter(queries: str | Iterable[str]) -> Filter:
     Raises:
         ConfigError: a part of a query is no name of the Bot API; the message gives the nearest one.
     """
+    if not isinstance(queries, Iterable):
+        raise ConfigError(f"on() takes a filter query first, for example on('message:text'), not {queries!r}")
     listed = [queries] if isinstance(queries, str) else list(queries)
     if not listed:
         raise ConfigError("on() needs a filter query, for example 'message:text'")
@@ -124,14 +126,14 @@ def _unknown(query: str, place: int, valid: Iterable[str]) -> ConfigError:
     problem = f"filter query {query!r}: {said!r} is no {what}{where}"
     if not names:
         return ConfigError(f"{problem}; nothing further can be asked there")
+    if place == 0 and said and len(parts) < 3 and (said in QUERIES["message"] or said in FIELD_SHORTCUTS):
+        return ConfigError(f"{problem}; did you mean 'message:{query}'?")
     near = difflib.get_close_matches(said, names, n=1, cutoff=0.5)
     if near:
         meant = ":".join([*parts[:place], near[0], *parts[place + 1 :]])
         return ConfigError(f"{problem}; did you mean {meant!r}?")
-    if place == 0 and all(field not in QUERIES["message"] for field in (said,)):
-        return ConfigError(f"{problem}; the kinds are {', '.join(names)}")
     if place == 0:
-        return ConfigError(f"{problem}; did you mean 'message:{query}'?")
+        return ConfigError(f"{problem}; the kinds are {', '.join(names)}")
     return ConfigError(f"{problem}; it can be {', '.join(names)}")
 
 

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Keyer", "build_keyer"]
 
-_READS_UPDATES: Final = frozenset({by_chat, by_chat_thread, by_user})
+_READS_UPDATES: Final = (by_chat, by_chat_thread, by_user)
 """Key functions that need no context."""
+
+
+def _reads_updates(function: object) -> bool:
+    # By identity: a key function of the user's own may be an object that cannot be hashed.
+    return any(function is known for known in _READS_UPDATES)
 
 
 class Keyer:
@@ -41,7 +46,7 @@ class Keyer:
         self._default = None if self._sequences else default
         has_bypass = any(getattr(entry, "bypass", None) is not None for entry in self._sequences) or not (
             # A key function of the user's own may answer BYPASS too.
-            self._default is None or self._default in _READS_UPDATES
+            self._default is None or _reads_updates(self._default)
         )
         self.declared: frozenset[Any] = frozenset(self._sequences if has_bypass else head)
 
@@ -87,7 +92,7 @@ def build_keyer(bot: Bot, default: Callable[[Any], Any] | None) -> Callable[[dic
     head, _ = _head_of(bot)
     if not head and default is None:
         return _no_key
-    if not head and default in _READS_UPDATES and default is not None:
+    if not head and default is not None and _reads_updates(default):
         return default
     keyer = Keyer(bot, head, default)
     functions = _simple_functions(keyer)
@@ -102,15 +107,15 @@ def _no_key(update: dict[str, Any]) -> None:
 
 def _simple_functions(keyer: Keyer) -> set[Callable[[Any], Any]] | None:
     """Return the key functions, if all of them read plain updates, else None."""
-    functions: set[Any] = set()
+    functions: list[Any] = []
     for entry in keyer._sequences:
         if getattr(entry, "bypass", None) is not None or not hasattr(entry, "key_functions"):
             return None
-        functions.update(entry.key_functions)
-    functions.update(entry.key for entry in keyer._sessions)
+        functions += entry.key_functions
+    functions += [entry.key for entry in keyer._sessions]
     if keyer._default is not None:
-        functions.add(keyer._default)
-    return functions if functions <= _READS_UPDATES else None
+        functions.append(keyer._default)
+    return set(functions) if all(map(_reads_updates, functions)) else None
 
 
 def _head_of(composer: Composer) -> tuple[list[Any], bool]:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyruntime.chain import Step
 from pyruntime.failure import BotError
-from pyruntime.signature import declares_keys
+from pyruntime.signature import declares_keys, plain_truth, refuse_coroutine
 
 if TYPE_CHECKING:
     from pyruntime.composer import Composer
     from pyruntime.context import Context
 
-__all__ = ["BoundaryNode", "BranchNode", "ComposerNode", "FunctionNode", "Interest", "Node", "RouteNode", "interest_of"]
+__all__ = [
+    "BoundaryNode",
+    "BranchNode",
+    "ComposerNode",
+    "FunctionNode",
+    "Interest",
+    "Node",
+    "RouteNode",
+    "functions_of",
+    "interest_of",
+]
 
 
 class Interest(NamedTuple):
@@ -37,6 +47,9 @@ class Node(Protocol):
     def interest(self, is_scoped: bool) -> Interest:
         """Return which updates it wants; `is_scoped` inside a filter whose kinds are known."""
 
+    def composers(self) -> Iterable[Composer]:
+        """Return the composers within it."""
+
 
 class FunctionNode:
     """A handler ``(ctx)`` or a middleware ``(ctx, next)``."""
@@ -54,6 +67,9 @@ class FunctionNode:
         # Middleware alone (logging, sessions) wants no updates; behind a filter it is what the filter is for.
         wants = not self.takes_next or (is_scoped and not declares_keys(self.function))
         return Interest(frozenset(), wants)
+
+    def composers(self) -> Iterable[Composer]:
+        return ()
 
 
 class ComposerNode:
@@ -98,6 +114,9 @@ class ComposerNode:
             return Interest(self.kinds, False)
         return Interest(self.kinds & inner.kinds, False)
 
+    def composers(self) -> Iterable[Composer]:
+        return (self.composer,)
+
 
 class BranchNode:
     """One of two composers, chosen by a predicate."""
@@ -108,17 +127,20 @@ class BranchNode:
         self.false = false
 
     def steps(self) -> list[Step]:
-        predicate = self.predicate
+        holds = plain_truth(self.predicate)
         true = self.true._compiled()
         false = self.false._compiled()
 
         def run(ctx: Context, next: Callable[[], Any]) -> None:
-            (true if predicate(ctx) else false).run(ctx, next)
+            (true if holds(ctx) else false).run(ctx, next)
 
-        return [Step(run=run, origin=predicate)]
+        return [Step(run=run, origin=self.predicate)]
 
     def interest(self, is_scoped: bool) -> Interest:
-        return interest_of([self.true, self.false], is_scoped)
+        return interest_of(self.composers(), is_scoped)
+
+    def composers(self) -> Iterable[Composer]:
+        return (self.true, self.false)
 
 
 class RouteNode:
@@ -136,6 +158,7 @@ class RouteNode:
 
         def run(ctx: Context, next: Callable[[], Any]) -> None:
             key = router(ctx)
+            refuse_coroutine(key, router)
             chain = fallback
             if key in chains:
                 chain = chains[key]
@@ -144,7 +167,10 @@ class RouteNode:
         return [Step(run=run, origin=router)]
 
     def interest(self, is_scoped: bool) -> Interest:
-        return interest_of([*self.cases.values(), self.fallback], is_scoped)
+        return interest_of(self.composers(), is_scoped)
+
+    def composers(self) -> Iterable[Composer]:
+        return (*self.cases.values(), self.fallback)
 
 
 class BoundaryNode:
@@ -168,17 +194,18 @@ class BoundaryNode:
             except Exception as error:
                 go_on.is_called = False
                 caught = error if isinstance(error, BotError) else BotError(error, ctx)
-                if takes_next:
-                    on_error(caught, go_on)
-                else:
-                    on_error(caught)
+                result = on_error(caught, go_on) if takes_next else on_error(caught)
+                refuse_coroutine(result, on_error)
             if go_on.is_called:
                 next()
 
         return [Step(run=run, origin=on_error)]
 
     def interest(self, is_scoped: bool) -> Interest:
-        return interest_of([self.composer], is_scoped)
+        return interest_of(self.composers(), is_scoped)
+
+    def composers(self) -> Iterable[Composer]:
+        return (self.composer,)
 
 
 class _GoOn:
@@ -203,3 +230,16 @@ def interest_of(composers: Iterable[Composer], is_scoped: bool = False) -> Inter
             kinds |= wants.kinds
             takes_any = takes_any or wants.takes_any
     return Interest(frozenset(kinds), takes_any)
+
+
+def functions_of(composer: Composer) -> Iterator[Callable[..., Any]]:
+    """Yield the handlers and middleware of a composer and of all composers within it."""
+    waiting, seen = [composer], {composer}
+    while waiting:
+        for node in waiting.pop()._nodes:
+            if isinstance(node, FunctionNode):
+                yield node.function
+            for inner in node.composers():
+                if inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)

@@ -20,9 +20,10 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pyruntime.argument import kind_of
 from pyruntime.failure import SessionError
 from pyruntime.kind import KNOWN_KINDS
-from pyruntime.session_value import check_value, decode, encode
+from pyruntime.session_value import check_value, decode, encode, is_text
 from pyruntime.signature import check_one_argument
 from pyruntime.unit import Unit
 from runner_c import ConfigError, Gate, MemoryStorage, by_chat, current
@@ -104,19 +105,29 @@ class Session:
             raise ConfigError(f"session(): initial is called for each new session; pass dict, not {initial!r}")
         if inspect.iscoroutinefunction(initial):
             raise ConfigError("session(): initial is async; pass a plain function")
+        if key is None:
+            raise ConfigError("session(): key is a function of ctx; leave it out for a session per chat")
         check_one_argument(key, "session key")
-        if storage is not None and not all(hasattr(storage, method) for method in ("read", "write", "delete")):
+        if storage is not None and not all(
+            callable(getattr(storage, method, None)) for method in ("read", "write", "delete")
+        ):
             raise ConfigError(f"session(): a storage has read, write and delete; {storage!r} has not")
         _check_name(name)
         self._initial = initial
         self.key = key
         self.storage: Storage = MemoryStorage() if storage is None else storage
+        self._is_storage_ours = storage is None
         self.name = name
         self._prefix = "" if name == "session" else f"{name}:"
         self._gate = Gate()
 
     def __repr__(self) -> str:
         return f"<session on ctx.{self.name}>"
+
+    def forget(self) -> None:
+        """Empty the session's memory; a storage that was passed in keeps what it has. For a bot that is not running."""
+        if self._is_storage_ours:
+            self.storage = MemoryStorage()
 
     def keys(self, ctx: Context) -> list[str]:
         """Return what must not overlap: the session's key, if the update has one."""
@@ -143,11 +154,14 @@ class Session:
 
     def _key_of(self, ctx: Context) -> str | None:
         key = self.key(ctx)
-        if key is None or type(key) is str:
-            return key
+        if key is None:
+            return None
         if isinstance(key, (str, int)) and not isinstance(key, bool):
-            return str(key)
-        raise SessionError(f"the session key is a {type(key).__name__}; a key function returns a string or None")
+            key = str(key)
+            if not key.isascii() and not is_text(key):
+                raise SessionError(f"the session key {key!r} holds half of a surrogate pair, which is no text")
+            return key
+        raise SessionError(f"the session key is {kind_of(key)}; a key function returns a string or None")
 
 
 class SessionCell:
@@ -265,7 +279,7 @@ class SessionCell:
 def _check_name(name: str) -> None:
     from pyruntime.context import Context
 
-    if not name.isidentifier() or name.startswith("_"):
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
         raise ConfigError(f"session(): name is an attribute of the context; {name!r} cannot be one")
     if name != "session" and (name in KNOWN_KINDS or hasattr(Context, name)):
         raise ConfigError(f"session(): the context has another meaning for {name!r}; choose another name")

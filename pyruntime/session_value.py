@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import ujson
 
+from pyruntime.argument import kind_of
 from pyruntime.failure import SessionError
 from pyruntime.view import View, ViewList
 
-__all__ = ["check_value", "decode", "encode"]
+__all__ = ["check_value", "decode", "encode", "is_text"]
 
 _LEAVES: Final = frozenset({str, int, float, bool, type(None)})
 _DEEPEST: Final = 1000
@@ -48,7 +49,7 @@ def decode(data: bytes, name: str) -> Any:
     """
     try:
         return ujson.loads(data)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise SessionError(f"ctx.{name}: the storage holds no JSON ({error})") from error
 
 
@@ -91,10 +92,10 @@ def _fault_in(value: Any, name: str) -> str | None:
         elif kind is list:
             parts += [(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(part)]
         elif kind not in _LEAVES:
-            return f"{path} is a {kind.__name__}; {_advice(part)}"
+            return f"{path} is {kind_of(part)}; {_advice(part)}"
         elif kind is float and not math.isfinite(part):
             return f"{path} is {part}; JSON has only finite numbers"
-        elif kind is str and not _is_text(part):
+        elif kind is str and not is_text(part):
             return f"{path} holds half of a surrogate pair, which is no text"
     return None
 
@@ -109,7 +110,8 @@ def _advice(part: Any) -> str:
     return "JSON has no such thing"
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Tell whether a string can be written as UTF-8: half of a surrogate pair cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

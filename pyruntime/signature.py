@@ -10,9 +10,15 @@ from typing import Any
 
 from runner_c import ConfigError
 
-__all__ = ["check_one_argument", "declares_keys", "describe", "refuse_coroutine", "takes_next"]
+__all__ = ["check_one_argument", "declares_keys", "describe", "plain_truth", "refuse_coroutine", "takes_next"]
 
 _NEXT_NAMES = frozenset({"next", "next_", "_next", "nxt", "call_next"})
+_FACTORIES = {
+    ("runner_c.sequentialize", "sequentialize"): "sequentialize(by_chat)",
+    ("pyruntime.session", "session"): "session(dict)",
+}
+"""Functions that make middleware, by module and name, and how they are called."""
+
 _PLAIN = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 
 
@@ -37,9 +43,13 @@ def takes_next(function: Any, where: str) -> bool:
     handler; objects with a ``keys`` method (`sequentialize`, `session`) are middleware.
 
     Raises:
-        ConfigError: not callable, asynchronous, a generator, a class, or a wrong number of parameters.
+        ConfigError: not callable, asynchronous, a generator, a class, a wrong number of parameters, or a function that
+            makes middleware (`session`) in place of what it makes.
     """
-    _refuse_unrunnable(function, where)
+    _refuse_unrunnable(function, where, "a handler is a function of ctx")
+    made_by = _FACTORIES.get((getattr(function, "__module__", ""), getattr(function, "__qualname__", "")))
+    if made_by is not None:
+        raise ConfigError(f"{where}: {describe(function)} is to be called first, as in {where}({made_by})")
     if declares_keys(function):
         return True
     positional = _positional(function, where)
@@ -64,7 +74,7 @@ def check_one_argument(function: Any, where: str, argument: str = "ctx") -> None
     Raises:
         ConfigError: it cannot, or it is nothing that a thread can run.
     """
-    _refuse_unrunnable(function, where)
+    _refuse_unrunnable(function, where, f"pass a function of {argument}")
     positional = _positional(function, where)
     if positional is not None:
         required, optional = positional
@@ -79,12 +89,25 @@ def refuse_coroutine(result: Any, function: Any) -> None:
         raise TypeError(f"{describe(function)} returned a coroutine; {_HINT}")
 
 
+def plain_truth(predicate: Callable[[Any], object]) -> Callable[[Any], bool]:
+    """Return a predicate that answers with a bool; an answer that is a coroutine, which is always true, is an error."""
+
+    def holds(ctx: Any) -> bool:
+        answer = predicate(ctx)
+        if answer is True or answer is False:
+            return answer
+        refuse_coroutine(answer, predicate)
+        return bool(answer)
+
+    return holds
+
+
 _HINT = "handlers are plain functions, run in threads: write `def`, with asyncio.run(...) where a coroutine is needed"
 
 
-def _refuse_unrunnable(function: Any, where: str) -> None:
+def _refuse_unrunnable(function: Any, where: str, wanted: str) -> None:
     if not callable(function):
-        raise ConfigError(f"{where}: {function!r} is not callable; a handler is a function of ctx")
+        raise ConfigError(f"{where}: {function!r} is not callable; {wanted}")
     inner = function
     while isinstance(inner, functools.partial):
         inner = inner.func

@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import ujson
 
+from pyruntime.argument import kind_of
+
 __all__ = ["InputFile", "MultipartBody", "describe_files", "encode_json", "has_files", "plain_parameters"]
 
 _PIECE_BYTES = 256 * 1024
@@ -54,7 +56,7 @@ class InputFile:
             name = getattr(source, "name", None)
             name = os.path.basename(name) if isinstance(name, str) else None
         else:
-            raise TypeError(f"cannot upload a {type(source).__name__}")
+            raise TypeError(f"cannot upload {kind_of(source)}")
         self.filename: str = filename or (name if isinstance(name, str) and name else "file")
         self.content_type: str = content_type or mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
         self._start = self._position()

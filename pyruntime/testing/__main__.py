@@ -5,6 +5,7 @@ The first line on standard output is its address (`api_root` for bots); with --p
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,12 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--token",
         default=os.environ.get("BOT_TOKEN") or TEST_TOKEN,
-        help="the token to accept: never a real one (default: BOT_TOKEN from the environment, else a test token)",
+        type=_token,
+        help=f"the token to accept: never a real one (default: BOT_TOKEN from the environment, else {TEST_TOKEN})",
     )
     parser.add_argument("--latency-ms", type=float, default=0.0, help="delay of every reply (default: none)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the first update id (default: random)")
     parser.add_argument(
-        "--max-calls", type=int, default=100_000, help="calls to remember in the transcript (default: %(default)s)"
+        "--max-calls", type=_count, default=100_000, help="calls to remember in the transcript (default: %(default)s)"
     )
     parser.add_argument("--playground", action="store_true", help="serve the page on which to chat with the bot, too")
     options = parser.parse_args(arguments)
@@ -61,6 +63,18 @@ def main(arguments: list[str] | None = None) -> int:
     is_over.wait()
     server.stop()
     return 0
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:_-]+(/test)?", text):
+        raise argparse.ArgumentTypeError("a token consists of letters, digits, : _ and -, such as 123456:TEST")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

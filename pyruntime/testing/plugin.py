@@ -34,13 +34,17 @@ class BotRunner:
     def __call__(self, bot: Any, **options: Any) -> "FakeBotApi":
         """Point `bot` at the fake server, run it with the `options` of `runner_c.run`, and return the server.
 
-        The runner is stopped after the test. If it ended by an error of its own, the test fails.
+        Sessions that the bot keeps in memory begin empty at each call, so that tests do not see each other's. The
+        runner is stopped after the test. If it ended by an error of its own, the test fails.
         """
         from runner_c import run
 
         configure = getattr(bot, "configure", None)
         if configure is not None:
             configure(token=self._server.token, api_root=self._server.url)
+        forget_sessions = getattr(bot, "forget_sessions", None)
+        if forget_sessions is not None:
+            forget_sessions()
         self.handles.append(run(bot, **options))
         return self._server
 
@@ -89,7 +93,7 @@ def bot_api(bot_api_options: dict[str, Any]) -> "Iterator[FakeBotApi]":
 
 @pytest.fixture
 def run_bot(bot_api: "FakeBotApi") -> Iterator[BotRunner]:
-    """Return a function that runs a bot against `bot_api` until the test is over."""
+    """Return a function that runs a bot against `bot_api` until the test is over, with empty in-memory sessions."""
     runner = BotRunner(bot_api)
     yield runner
     runner.stop()

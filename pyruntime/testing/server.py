@@ -175,6 +175,8 @@ class FakeBotApi:
         channel. user, an id or a dict, is who speaks there by default: in a private chat the user of that id. fields
         (username=..., is_forum=True) go into the chat object.
         """
+        if not isinstance(chat_id, int):
+            raise TypeError(f"the id of a chat is a number, negative for groups and channels, not {chat_id!r}")
         return self._world.chat(chat_id, chat_type, user=user, title=title, **fields)
 
     def push(self, update: dict[str, Any]) -> int | None:

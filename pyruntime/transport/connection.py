@@ -35,7 +35,7 @@ from pyruntime.transport.guard import Guard
 from pyruntime.transport.reply import ReplyReader
 from pyruntime.transport.resolver import resolve
 
-__all__ = ["Connection", "connect"]
+__all__ = ["Connection", "connect", "reason_of"]
 
 _FIRST_READ_BYTES = 16 * 1024
 _IS_LINUX = sys.platform.startswith("linux")
@@ -203,14 +203,14 @@ class Connection:
             return Interrupted(detail="interrupted", may_have_arrived=False)
         if _is_time_up(error):
             return ConnectionLost(detail=f"the server took no data for {timeout_s:g} s", may_have_arrived=False)
-        return ConnectionLost(detail=f"connection lost while sending: {_reason(error)}", may_have_arrived=False)
+        return ConnectionLost(detail=f"connection lost while sending: {reason_of(error)}", may_have_arrived=False)
 
     def _explain_read(self, error: OSError, timeout_s: float) -> NetworkError:
         if self._guard is not None and self._guard.is_cut:
             return Interrupted(detail="interrupted")
         if _is_time_up(error):
             return ReadTimeout(detail=f"no complete reply within {timeout_s:g} s")
-        return ConnectionLost(detail=f"connection lost: {_reason(error)}")
+        return ConnectionLost(detail=f"connection lost: {reason_of(error)}")
 
     def _explain_silence(self, request_bytes: int) -> NetworkError:
         """Explain the end of the stream before the first byte of a reply."""
@@ -273,7 +273,7 @@ def connect(
         if guard is not None and guard.is_cut:
             raise Interrupted(detail="interrupted", may_have_arrived=False) from error
         raise ConnectFailed(
-            detail=f"cannot connect to {endpoint.root}: {_reason(error)}", may_have_arrived=False
+            detail=f"cannot connect to {endpoint.root}: {reason_of(error)}", may_have_arrived=False
         ) from error
     return Connection(sock, max_reply_bytes, epoch)
 
@@ -360,7 +360,7 @@ def _is_time_up(error: OSError) -> bool:
     return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Return what the system says of an error, in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {error.verify_message}"

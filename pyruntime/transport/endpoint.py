@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 __all__ = ["Endpoint"]
 
 # Telegram's own test servers are reached by a token that ends in "/test".
 _TOKEN = re.compile(r"[A-Za-z0-9:_-]+(/test)?")
+_BOT_PATH = re.compile(r"/bot\d+:")
 _METHOD = re.compile(r"[A-Za-z0-9_]+")
 _USER_AGENT = "runner_c"
 
@@ -32,6 +33,8 @@ class Endpoint:
         token = token.strip()
         if not _TOKEN.fullmatch(token):
             raise ValueError("the bot token does not look like 123456:ABC-DEF")
+        if f"/bot{token}" in unquote(api_root) or _BOT_PATH.search(unquote(api_root)):
+            raise ValueError("api_root must not hold the token: give what comes before /bot<token>")
         parts = urlsplit(api_root)
         if parts.scheme not in ("http", "https"):
             raise ValueError(f"api_root must start with http:// or https://, got {api_root!r}")
@@ -104,5 +107,5 @@ class Endpoint:
 
 def _check(method: str) -> None:
     """Refuse what would end the path of the request, or the line it stands in."""
-    if not _METHOD.fullmatch(method):
+    if not isinstance(method, str) or not _METHOD.fullmatch(method):
         raise ValueError(f"not the name of a method: {method!r}")

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyruntime.errors import BadReply, ConnectFailed, ConnectionLost, Interrupted, NetworkError, ReadTimeout
+from pyruntime.transport.connection import reason_of
 from pyruntime.transport.endpoint import Endpoint
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.tls import TlsContext
@@ -249,9 +250,12 @@ class RequestsTransport:
 
         cause = _innermost(error)
         detail = f"{type(cause).__name__}: {self._endpoint.scrub(str(cause))}"
+        # In the words of the direct road, so that one cause reads alike on both.
+        place = f"cannot connect to {self._endpoint.root}{' through the proxy' if self._proxy else ''}: "
+        reason = self._endpoint.scrub(reason_of(cause)) if isinstance(cause, OSError) else detail
         nothing_sent = (low.NewConnectionError, low.ConnectTimeoutError, low.ProxyError, ssl.SSLCertVerificationError)
         if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or _has(error, nothing_sent):
-            return ConnectFailed(method, f"cannot connect: {detail}", False)
+            return ConnectFailed(method, place + reason, False)
         if isinstance(error, (requests.Timeout, low.TimeoutError)) or _has(error, (low.ReadTimeoutError,)):
             return ReadTimeout(method, "no complete reply in time")
         broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
@@ -260,7 +264,7 @@ class RequestsTransport:
         if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
             return ConnectFailed(method, 'a SOCKS proxy needs one more package: pip install "requests[socks]"', False)
         if isinstance(error, (ValueError, requests.exceptions.InvalidSchema)) and isinstance(error, IOError):
-            return ConnectFailed(method, f"cannot connect: {detail}", False)
+            return ConnectFailed(method, place + reason, False)
         if isinstance(error, (OSError, low.HTTPError)):
             return ConnectionLost(method, f"connection lost: {detail}")
         raise error

@@ -6,23 +6,26 @@ playground if asked for, import the target (`target`), give the bot its token, r
 """
 
 import faulthandler
+import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from runner_c.command import exit_code
 from runner_c.command.banner import banner, bot_name
 from runner_c.command.build import GilWatch, describe_python
+from runner_c.command.ending import Ending
 from runner_c.command.logs import Scrubber, flush, log, set_up
 from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
 from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
-from runner_c.command.signals import Inbox, Outcome, leave, supervise
+from runner_c.command.signals import Held, Inbox, Outcome, leave, supervise
 from runner_c.command.target import Target, load
 from runner_c.errors import ConfigError
+from runner_c.secret import describe_error
 from runner_c.version import __version__
 
 __all__ = ["main"]
@@ -47,20 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if action == "version":
             print(f"runner_c {__version__} on {describe_python()}")
             return exit_code.OK
-        settings = resolve(given, environment, Path.cwd())
+        try:
+            folder = Path.cwd()
+        except OSError as error:
+            raise UsageError(f"the working directory cannot be used: {error.strerror}") from None
+        settings = resolve(given, environment, folder)
         token, token_source = token_of(settings, environment)
         scrubber.add(token)
         if action == "print_config":
-            print(_config(settings, token, token_source))
+            print(scrubber.clean(_config(settings, token, token_source)))
             return exit_code.OK
         _set_up_log(settings, scrubber)
-        with ExitStack() as stack:
+        with Held(), ExitStack() as stack:
             start = _Start(settings, token, scrubber, stack)
             if action == "check":
                 return start.check()
             outcome = start.run()
             if outcome.is_restart:
-                _restart(environment)
+                _restart(environment, folder)
             if outcome.is_hung:
                 leave(outcome.code)
             return outcome.code
@@ -101,7 +108,7 @@ class _Start:
             try:
                 me = bot.api.get_me()
             except Exception as error:
-                print(f"token: {self.scrubber.clean(f'getMe failed: {type(error).__name__}: {error}')}")
+                print(f"token: {self.scrubber.clean(describe_error(error))}")
                 return exit_code.of_error(error)
             print(f"token: ok, it is @{me.get('username')}")
         return exit_code.OK
@@ -115,9 +122,14 @@ class _Start:
             raise UsageError(
                 "there is no bot token: set BOT_TOKEN or use --token-file, or try --playground, which needs none"
             )
+        if hasattr(bot, "configure"):
+            try:
+                getattr(bot, "api", None)  # raises if token or address cannot be one, before anything runs
+            except ImportError as error:
+                raise UsageError(str(error)) from None
         faulthandler.enable()
-        with Inbox() as inbox:
-            handle = run(bot, **_run_options(self.settings))
+        with Inbox() as inbox, _told_once() as ending:
+            handle = ending.handle = run(bot, **_run_options(self.settings))
             latest = time.monotonic() + NAME_WAIT_S
             while (
                 hasattr(type(bot), "me")
@@ -126,7 +138,9 @@ class _Start:
                 and time.monotonic() < latest
             ):
                 time.sleep(0.01)
-            print(banner(self.settings, self.target.name, bot, self.page), file=sys.stderr, flush=True)
+            if not handle.task().done():
+                ending.has_begun = True
+                print(banner(self.settings, self.target.name, bot, self.page), file=sys.stderr, flush=True)
             if complaint := self.watch.complaint():
                 log.warning("%s", complaint, extra={"action": "gil.on"})
             return supervise(handle, self.settings.grace, inbox, self.scrubber.clean)
@@ -177,6 +191,20 @@ class _Start:
         return target
 
 
+@contextmanager
+def _told_once() -> Iterator[Ending]:
+    """Put an `Ending` on all handlers of the log."""
+    ending = Ending()
+    handlers = logging.getLogger().handlers[:]
+    for handler in handlers:
+        handler.addFilter(ending)
+    try:
+        yield ending
+    finally:
+        for handler in handlers:
+            handler.removeFilter(ending)
+
+
 def _run_options(settings: Settings) -> dict[str, Any]:
     return {
         "concurrency": settings.concurrency,
@@ -205,14 +233,18 @@ def _config(settings: Settings, token: str | None, token_source: str) -> str:
     lines = []
     for option in OPTIONS:
         value = getattr(settings, option.name)
-        shown = "none" if value is None else ",".join(value) if isinstance(value, list) else str(value)
+        shown = option.unset if value is None else ",".join(value) if isinstance(value, list) else str(value)
         lines.append(f"{option.name} = {shown}  ({settings.sources[option.name]})")
     lines.append(f"token = *****  ({token_source})" if token else "token = none  (default)")
     return "\n".join(lines)
 
 
-def _restart(environment: Mapping[str, str]) -> None:
-    """Replace this process by a new run of the same command, in the environment of the start."""
+def _restart(environment: Mapping[str, str], folder: Path) -> None:
+    """Replace this process by a new run of the same command, in the environment and the folder of the start."""
     log.info("restarting", extra={"action": "runner.restarting"})
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        log.error("cannot go back to %s: %s", folder, error.strerror, extra={"action": "runner.restarting"})
     flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(environment))

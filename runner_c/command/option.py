@@ -5,6 +5,7 @@ A reader takes the raw value (text from the command line and the environment, an
 returns the value to use; it raises `ValueError` with what it expects, ready to be shown to the user.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,7 +23,8 @@ class Option:
     """Describe one option.
 
     `name` is the key in a file; the flag is the same with dashes, the first environment variable is
-    `RUNNER_` and the name in capitals, and `more_variables` are further ones, in order.
+    `RUNNER_` and the name in capitals, and `more_variables` are further ones, in order. `unset` says what it means
+    that there is no value.
     """
 
     name: str
@@ -31,12 +33,18 @@ class Option:
     metavar: str
     help: str
     is_switch: bool = False
+    unset: str = "none"
     more_variables: tuple[str, ...] = field(default=())
 
     @property
     def flag(self) -> str:
         """Return the name on the command line, such as `--poll-timeout`; TARGET has no dashes."""
         return "TARGET" if self.name == "target" else "--" + self.name.replace("_", "-")
+
+    @property
+    def off_flag(self) -> str:
+        """Return the name on the command line that turns a switch off, such as `--no-drop-pending`."""
+        return "--no-" + self.flag[2:]
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -127,6 +135,10 @@ def url(value: object) -> str:
     """Read the root of a Bot API server, without a slash at the end."""
     if isinstance(value, str) and value.strip().startswith(("http://", "https://")):
         root = value.strip().rstrip("/")
+        if "@" in root.split("://", 1)[1].split("/")[0]:
+            raise ValueError("expects an address without a user name and a password")
+        if re.search(r"/bot\d+(:|%3a)", root, re.IGNORECASE):
+            raise ValueError("expects an address without the token: what comes before /bot<token>")
         if len(root.split("://", 1)[1]) > 0:
             return root
     raise ValueError("expects an address such as http://127.0.0.1:8081")
@@ -140,29 +152,60 @@ def address(value: object) -> str | None:
         pass
     if isinstance(value, str):
         host, colon, port = value.strip().rpartition(":")
-        if (colon or not host) and port.isascii() and port.isdigit() and int(port) <= 65535:
+        if (
+            (colon or not host)
+            and not set("[]:") & set(host)
+            and port.isascii()
+            and port.isdigit()
+            and int(port) <= 65535
+        ):
             return f"{host or '127.0.0.1'}:{int(port)}"
     raise ValueError(f"expects HOST:PORT such as 127.0.0.1:{PLAYGROUND_PORT}")
 
 
 OPTIONS: tuple[Option, ...] = (
     Option("target", text, None, "TARGET", "the bot to run: module[:attribute] or path/to/file.py"),
-    Option("concurrency", whole_number(1, 10_000), 500, "N", "handlers that run at the same time, at most"),
-    Option("backlog", whole_number(1, 100_000_000), 10_000, "N", "updates held and unfinished, at most"),
+    Option("concurrency", whole_number(1, 10_000), 500, "N", "handlers that run at the same time, at most; 1 to 10000"),
+    Option("backlog", whole_number(1, 100_000_000), 10_000, "N", "updates held and unfinished, at most; 1 or more"),
     Option("store", store, "none", "STORE", "where updates are kept; only none in this version"),
-    Option("ack", one_of("fetch", "done"), "fetch", "MODE", "confirm updates on fetch, or when done"),
-    Option("allowed_updates", names, None, "KINDS", "update kinds to ask for, with commas; else as the handlers need"),
+    Option("ack", one_of("fetch", "done"), "fetch", "fetch|done", "confirm updates on fetch, or when done"),
+    Option(
+        "allowed_updates",
+        names,
+        None,
+        "KINDS",
+        "update kinds to ask for, with commas; else as the handlers need",
+        unset="as the handlers need",
+    ),
     Option("drop_pending", boolean, False, "", "forget what waited at Telegram before the start", is_switch=True),
-    Option("poll_timeout", whole_number(0, 50), 30, "SECONDS", "length of one long poll"),
+    Option("poll_timeout", whole_number(0, 50), 30, "SECONDS", "length of one long poll, 0 to 50"),
     Option("handler_timeout", seconds(0.001, 1e6), None, "SECONDS", "report a handler that runs longer; else never"),
     Option(
-        "on_timeout", one_of("report", "interrupt", "abandon"), "report", "WHAT", "then report, interrupt or abandon it"
+        "on_timeout",
+        one_of("report", "interrupt", "abandon"),
+        "report",
+        "report|interrupt|abandon",
+        "what happens to such a handler",
     ),
     Option("grace", seconds(0, 1e6), 25.0, "SECONDS", "how long a stop waits for handlers"),
-    Option("api_root", url, None, "URL", "another Bot API server", more_variables=("BOT_API_ROOT",)),
+    Option(
+        "api_root",
+        url,
+        None,
+        "URL",
+        "another Bot API server",
+        unset="https://api.telegram.org",
+        more_variables=("BOT_API_ROOT",),
+    ),
     Option("token_file", text, None, "PATH", "file that holds the token", more_variables=("BOT_TOKEN_FILE",)),
-    Option("playground", address, None, "HOST:PORT", "chat with the bot on a local page: no token, no network"),
+    Option(
+        "playground",
+        address,
+        None,
+        "HOST:PORT",
+        f"chat with the bot on a local page, port {PLAYGROUND_PORT} or any free one: no token, no network",
+    ),
     Option("log_level", one_of("debug", "info", "warning", "error"), "info", "LEVEL", "debug, info, warning or error"),
-    Option("log_format", one_of("text", "json"), "text", "FORMAT", "text, or one JSON object a line"),
+    Option("log_format", one_of("text", "json"), "text", "text|json", "text, or one JSON object a line"),
     Option("log_file", text, None, "PATH", "write the log to this file too; processes may share it"),
 )

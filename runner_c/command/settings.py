@@ -100,6 +100,7 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, str], str | None]:
         raise UsageError(f"there is one target, and {word} is another argument")
     given = {name: value for name, value in vars(known).items() if value is not None and name != "action"}
     _give_back_target(given)
+    _check_playground(given)
     return given, known.action
 
 
@@ -145,12 +146,20 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     if option.default not in (None, False):
         shown = f"{option.default:g}" if isinstance(option.default, float) else option.default
         about += f" (default {shown})"
+    if option.more_variables:
+        about += f" (in the environment also {', '.join(option.more_variables)})"
     if option.name == "target":
         parser.add_argument("target", nargs="?", metavar="TARGET", help=about)
     elif option.is_switch:
         parser.add_argument(option.flag, dest=option.name, action="store_const", const="true", help=about)
-        off = "--no-" + option.flag[2:]
-        parser.add_argument(off, dest=option.name, action="store_const", const="false", help=argparse.SUPPRESS)
+        off = option.off_flag
+        parser.add_argument(
+            off,
+            dest=option.name,
+            action="store_const",
+            const="false",
+            help=f"undo {option.flag} of the environment or the settings file",
+        )
     elif option.name == "playground":
         parser.add_argument(
             option.flag, dest=option.name, nargs="?", const=PLAYGROUND_DEFAULT, metavar=option.metavar, help=about
@@ -174,6 +183,15 @@ def _give_back_target(given: dict[str, str]) -> None:
         port = address.rpartition(":")[2]
         if not port.isdigit():
             given["target"], given["playground"] = address, PLAYGROUND_DEFAULT
+
+
+def _check_playground(given: dict[str, str]) -> None:
+    """Read a number behind `--playground` as a port, and refuse the words for yes and no, which files may have."""
+    address = given.get("playground", PLAYGROUND_DEFAULT)
+    if address.isdigit():
+        given["playground"] = ":" + address
+    elif address != PLAYGROUND_DEFAULT and address.strip().lower() in ("true", "false", "yes", "no", "on", "off"):
+        raise UsageError(f"--playground: {address!r} is not possible: it expects HOST:PORT; leave it out for none")
 
 
 def _read_file(folder: Path) -> tuple[str, dict[str, object]]:
@@ -204,6 +222,10 @@ def _known_keys(name: str, table: object) -> dict[str, object]:
     known = [option.name for option in OPTIONS]
     for key, value in dict(table).items() if isinstance(table, dict) else ():
         plain = key.replace("-", "_")
+        if plain == "tool" and name == "runner_c.toml":
+            raise UsageError(f"{name}: [tool.runner_c] is for pyproject.toml; here settings stand without a table")
+        if plain in found:
+            raise UsageError(f"{name}: {plain} stands there twice, with a dash and with an underscore: keep one")
         if plain == "token":
             raise UsageError(f"{name}: the token does not belong into a settings file: set BOT_TOKEN or use token_file")
         if plain not in known:
@@ -222,7 +244,8 @@ def _value_of(
     raw: object = option.default
     source = "default"
     if option.name in given:
-        raw, source = given[option.name], option.flag
+        raw = given[option.name]
+        source = option.off_flag if option.is_switch and raw == "false" else option.flag
     elif variable := next((name for name in option.variables if environment.get(name, "") != ""), None):
         raw, source = environment[variable], variable
     elif option.name in table:
@@ -232,7 +255,7 @@ def _value_of(
     try:
         return option.read(raw), source
     except ValueError as error:
-        shown = TOKEN.sub("<token>", str(raw))
+        shown = re.sub(r"//[^/@]*@", "//<user>@", TOKEN.sub("<token>", str(raw)))
         raise UsageError(f"{source}: {shown!r} is not possible: it {error}") from None
 
 

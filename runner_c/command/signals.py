@@ -5,7 +5,7 @@
 - TERM and INT stop the runner within the grace period; a second one ends the process at once. HUP stops it and asks
   for a restart. USR1 prints all stacks and the updates in flight and disturbs nothing.
 - A handler that hangs, and even a stop that hangs, cannot keep the process from ending.
-- No signal is lost. Python runs its signal handlers in the main thread between two of its instructions: a signal that
+- No signal is lost, and none ends the process before it can be acted on. Python runs its signal handlers in the main thread between two of its instructions: a signal that
   comes when that thread is just about to wait would be seen only after the wait. So the interpreter's C handler writes
   the number into a pipe, and a thread of its own reads it there.
 
@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING, Any
 from runner_c.command import exit_code
 from runner_c.command.logs import flush
 from runner_c.command.stacks import print_stacks
+from runner_c.secret import describe_error
 
 if TYPE_CHECKING:
     from runner_c import RunnerHandle, StopReport
 
-__all__ = ["Inbox", "Outcome", "leave", "supervise"]
+__all__ = ["Held", "Inbox", "Outcome", "leave", "supervise"]
 
 SPARE_S = 5.0
 """How much longer than the grace period a stop may take before the process ends without it."""
@@ -64,6 +65,10 @@ SIGNALS = {
 }
 
 
+HELD = {signal.SIGHUP, signal.SIGUSR1}
+"""What waits until somebody is there to act on it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Say how the run ended: the exit code, whether to start anew, whether handlers still hang in threads."""
@@ -71,6 +76,26 @@ class Outcome:
     code: int
     is_restart: bool = False
     is_hung: bool = False
+
+
+class Held:
+    """Hold HUP and USR1 back in the main thread while nobody is there to act on them.
+
+    By default they end a process, and they may come while the target is imported or between a restart's two halves. The
+    kernel keeps them, through exec too, until an `Inbox` lets them in; what is left at the end is dropped.
+    """
+
+    def __enter__(self) -> "Held":
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        for number in HELD:
+            before = signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            signal.signal(number, before)
 
 
 class Inbox:
@@ -83,6 +108,7 @@ class Inbox:
         os.set_blocking(self._in, False)
         self._reader = threading.Thread(target=self._read, name="runner-c-signals", daemon=True)
         self._wakeup_before = -1
+        self._mask_before: set[int | signal.Signals] = set()
 
     def __enter__(self) -> "Inbox":
         self._reader.start()
@@ -92,11 +118,13 @@ class Inbox:
             if before is not signal.SIG_IGN:
                 self._before[number] = before
                 signal.signal(number, _leave_it_to_the_pipe)
+        self._mask_before = signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
         for number, before in self._before.items():
             signal.signal(number, before)
         signal.set_wakeup_fd(self._wakeup_before)
@@ -228,11 +256,12 @@ def _log_left(reason: str, updates: Iterable[dict[str, Any]]) -> None:
 
 
 def _explain(error: BaseException, code: int) -> str:
+    said = describe_error(error)
     if code == exit_code.UNAUTHORIZED:
-        return f"the Bot API refused the token ({error}): check BOT_TOKEN"
+        return f"the Bot API refused the token ({said}): check BOT_TOKEN"
     if code == exit_code.CONFLICT:
-        return f"another process polls this bot, or a webhook is set ({error}): stop it, or call deleteWebhook"
-    return f"the runner ended with {type(error).__name__}: {error}"
+        return f"another process polls this bot, or a webhook is set ({said}): stop it, or call deleteWebhook"
+    return f"the runner ended with {said}"
 
 
 def _is_worker_alive() -> bool:

@@ -26,6 +26,9 @@ __all__ = ["Target", "is_accepted", "load"]
 Result = TypeVar("Result")
 
 NEEDED = ("get_updates", "handle_update")
+OURS = tuple(str(Path(__file__).parents[1].with_name(package)) for package in ("runner_c", "pyruntime"))
+"""The folders of engine and bot layer: a mistake shows up there, and is made by who called."""
+
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -129,7 +132,10 @@ def _run(call: Callable[[], Result], name: str) -> Result:
     except SystemExit as error:
         raise UsageError(f"{_place(error, name)}: the module ended the program by sys.exit({error.code!r})") from error
     except Exception as error:
-        message = " ".join(str(error).split())
+        try:
+            message = " ".join(str(error).split())
+        except Exception:  # what the module raised has a __str__ that fails
+            message = "<str() failed>"
         kind = type(error).__name__
         if isinstance(error, SyntaxError):
             message = error.msg
@@ -141,7 +147,7 @@ def _place(error: BaseException, fallback: str) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_short(error.filename)}:{error.lineno}"
     paths = sysconfig.get_paths()
-    foreign = (paths["stdlib"], paths["purelib"], paths["platlib"], os.path.dirname(__file__))
+    foreign = (paths["stdlib"], paths["purelib"], paths["platlib"], *OURS)
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         frame

@@ -26,6 +26,43 @@ def test_a_snake_case_name_calls_the_method(name: str, method: str, client: ApiC
     assert server.calls[-1].path == f"/bot123456:SECRET-token_42/{method}"
 
 
+def test_parameters_without_names_are_refused_and_the_message_names_the_method(client: ApiClient, server: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"send_message\(\) takes its parameters by name, as in send_message\(chat_id=1"
+    ):
+        client.send_message(1, "hi")
+    assert server.calls == []
+
+
+def test_a_method_is_called_by_a_string(client: ApiClient) -> None:
+    with pytest.raises(ValueError, match="not the name of a method: 5"):
+        client.call(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"token": None}, "token is a string, not NoneType"),
+        ({"api_root": 5}, "api_root is a string, not int"),
+        ({"timeout_s": "x"}, "timeout_s is a number of seconds above 0, not 'x'"),
+        ({"timeout_s": -1}, "timeout_s is a number of seconds above 0, not -1"),
+        ({"connect_timeout_s": float("inf")}, "connect_timeout_s"),
+        ({"upload_timeout_s": True}, "upload_timeout_s"),
+        ({"max_flood_wait_s": -1}, "max_flood_wait_s is a number of seconds from 0 on, not -1"),
+        ({"max_retries": -1}, "max_retries is a whole number of 0 or more, not -1"),
+        ({"max_reply_bytes": 0}, "max_reply_bytes is a whole number of 1 or more, not 0"),
+        ({"max_idle_connections": 1.5}, "max_idle_connections"),
+        ({"session": 5}, "session is a requests.Session, not 5"),
+        ({"ssl_context": 5}, "ssl_context is an ssl.SSLContext, not 5"),
+        ({"proxy": 5}, "proxy is a string, not int"),
+    ],
+)
+def test_an_argument_that_cannot_work_is_refused_when_the_client_is_made(options: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        ApiClient(**{"token": "1:x", **options})
+    assert hint in str(caught.value)
+
+
 def test_the_bound_method_is_made_once(client: ApiClient) -> None:
     assert client.send_message is client.send_message
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyruntime.api import ApiClient
-from pyruntime.errors import BadReply, NotFound, ServerError
+from pyruntime.errors import BadReply, ConnectFailed, NotFound, ServerError
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -130,3 +130,13 @@ def test_a_local_bot_api_server_names_files_on_this_disk(client: ApiClient, serv
     assert client.download_file(str(tmp_path / "local.bin"), tmp_path / "out") == len(CONTENT)
     assert (tmp_path / "out").read_bytes() == CONTENT
     assert server.calls == []
+
+
+def test_a_server_that_is_not_there_is_named_like_in_any_other_call(make_client: Any) -> None:
+    client = make_client(api_root="http://127.0.0.2:9", max_retries=0)
+    said = []
+    for call in (client.get_me, lambda: client.download_file("a", io.BytesIO())):
+        with pytest.raises(ConnectFailed) as caught:
+            call()
+        said.append(caught.value.detail)
+    assert said == ["cannot connect to http://127.0.0.2:9: Connection refused"] * 2

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyruntime import Bot, BotError, Context
-from runner_c import ConfigError
+from pyruntime import Bot, BotError, Composer, Context, session
+from runner_c import ConfigError, MemoryStorage
 
 Make = Callable[..., dict[str, Any]]
 TOKEN = "123456:SECRET-secret"
@@ -152,6 +152,67 @@ def test_without_a_catch_handler_the_error_is_logged_without_the_token(
     assert "in fail" in hidden.getMessage()
     assert "bot<token>/y" in hidden.getMessage()
     assert TOKEN not in caplog.text
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_whose_text_cannot_be_read_is_logged_with_its_update(
+    bot: Bot, say: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(ctx: Any) -> None:
+        raise Mute
+
+    bot.use(handler)
+    update = say("x")
+    with pytest.raises(Mute) as caught:
+        bot.handle_update(update)
+    bot.handle_error(caught.value, update)
+    (record,) = caplog.records
+    told = f"a handler failed: Mute: <str() failed> (update {update['update_id']}, message)"
+    assert record.getMessage() == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"token": 5}, "token is a string or None, not int"),
+        ({"token": b"1:x"}, "token is a string or None, not bytes"),
+        ({"token": "1:x", "api_root": 5}, "api_root is a string or None, not int"),
+        ({"me": 5}, "me is a dict such as getMe returns, not 5"),
+    ],
+)
+def test_a_bot_is_made_of_strings_and_the_error_names_what_is_none(arguments: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Bot(**arguments)
+    assert hint in str(caught.value)
+    if "me" not in arguments:
+        with pytest.raises(ConfigError):
+            Bot().configure(**arguments)
+
+
+def test_a_bot_without_a_name_shows_none() -> None:
+    assert repr(Bot(me={})) == "<Bot>"
+
+
+def test_forgetting_sessions_empties_those_in_memory_only_however_deep_they_are(bot: Bot, say: Make) -> None:
+    seen: list[tuple[Any, Any]] = []
+    storage = MemoryStorage()
+
+    def visit(ctx: Any) -> None:
+        for memory in (ctx.session, ctx.lasting):
+            memory["n"] = memory.get("n", 0) + 1
+        seen.append((ctx.session["n"], ctx.lasting["n"]))
+
+    inner = Composer(session(dict), session(dict, storage=storage, name="lasting"), visit)
+    bot.branch(lambda ctx: True, true=inner)
+    bot.handle_update(say("x"))
+    bot.handle_update(say("x"))
+    bot.forget_sessions()
+    bot.handle_update(say("x"))
+    assert seen == [(1, 1), (2, 2), (1, 3)]
 
 
 def test_catch_takes_a_plain_function_of_one_argument(bot: Bot) -> None:

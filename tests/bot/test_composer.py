@@ -330,3 +330,45 @@ def test_the_first_updates_may_come_from_many_threads(bot: Bot, say: Make) -> No
     for thread in threads:
         thread.join()
     assert counts == [3] * 16
+
+
+def nothing(ctx: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("register", "hint"),
+    [
+        (lambda bot: bot.on(5), "on() takes a filter query first, for example on('message:text'), not 5"),
+        (lambda bot: bot.on(None), "not None"),
+        (lambda bot: bot.on(nothing), "on() takes a filter query first"),
+        (lambda bot: bot.chat_type(5), "chat_type() takes private, group, supergroup or channel, not 5"),
+        (lambda bot: bot.chat_type(nothing), "chat_type() takes private, group, supergroup or channel"),
+        (lambda bot: bot.chat_type([[]]), "not [[]]"),
+        (lambda bot: bot.chat_type([]), "not []"),
+        (lambda bot: bot.filter(5), "filter: 5 is not callable; pass a function of ctx"),
+        (lambda bot: bot.route(nothing, 5), "route() takes a dict of handlers by key"),
+        (lambda bot: bot.route(nothing, [1]), "not [1]"),
+        (lambda bot: bot.route(nothing).case([]), "case() takes one key that can be in a dict, not []"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused_with_what_it_can_be(
+    bot: Bot, register: Callable[[Bot], object], hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        register(bot)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["filter", "branch", "error_boundary"])
+def test_a_bare_decorator_is_told_of_before_the_first_update(
+    bot: Bot, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    getattr(bot, method)(nothing)
+    bot.filter(nothing).use(nothing)
+    bot.error_boundary(nothing, nothing)
+    bot.branch(nothing, false=nothing)
+    bot.keyer()
+    argument = "on_error" if method == "error_boundary" else "predicate"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{method}(nothing) has nothing registered behind it; a decorator is written @bot.{method}({argument})"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,27 @@ def test_without_a_head_the_default_is_used_as_it_is(bot: Bot) -> None:
     bot.use(sequentialize(by_user))
     for default in (by_chat, by_user, by_chat_thread):
         assert bot.keyer(default) is default
+
+
+@dataclasses.dataclass
+class KeyOf:
+    """A key function that cannot be hashed."""
+
+    field: str
+
+    def __call__(self, ctx: Context) -> str:
+        return f"{self.field}{ctx.chat.id}"
+
+
+def test_a_key_function_need_not_be_hashable(bot: Bot, say: Make) -> None:
+    key = KeyOf("c")
+    assert keys_of(bot.keyer(key), say("x")) == ["c1"]
+    other = Bot("1:T")
+    other.use(session(dict, key))
+    assert keys_of(other.keyer(KeyOf("d")), say("x")) == ["d1", "c1"]
+    third = Bot("1:T")
+    third.use(sequentialize(key))
+    assert keys_of(third.keyer(), say("x")) == ["c1"]
 
 
 def test_without_a_head_and_a_default_there_are_no_keys(bot: Bot, say: Make) -> None:

@@ -259,6 +259,7 @@ def test_two_sessions_of_one_name_are_an_error(bot: Bot, say: Make) -> None:
         {"initial": {}},
         {"initial": dict, "key": lambda: None},
         {"initial": dict, "storage": {}},
+        {"initial": dict, "name": 5},
         {"initial": dict, "name": "two words"},
         {"initial": dict, "name": "_hidden"},
         {"initial": dict, "name": "reply"},
@@ -268,6 +269,33 @@ def test_two_sessions_of_one_name_are_an_error(bot: Bot, say: Make) -> None:
 def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         session(**arguments)
+
+
+@pytest.mark.parametrize("key", [None, 5])
+def test_what_is_no_key_function_is_called_so(key: Any) -> None:
+    with pytest.raises(ConfigError, match=r"key.* function of ctx") as caught:
+        session(dict, key)
+    assert "handler" not in str(caught.value)
+
+
+def test_a_key_that_is_no_text_is_a_session_error(bot: Bot, say: Make) -> None:
+    bot.use(session(dict, key=lambda ctx: "\ud800"))
+    bot.use(lambda ctx: ctx.session)
+    with pytest.raises(SessionError, match="half of a surrogate pair"):
+        bot.handle_update(say("x"))
+
+
+def test_a_storage_that_gives_no_bytes_is_a_session_error(bot: Bot, say: Make) -> None:
+    class Odd:
+        def read(self, key: str) -> Any:
+            return 5
+
+        write = delete = read
+
+    bot.use(session(dict, storage=Odd()))  # type: ignore[arg-type]
+    bot.use(lambda ctx: ctx.session)
+    with pytest.raises(SessionError, match="the storage holds no JSON"):
+        bot.handle_update(say("x"))
 
 
 async def asynchronous() -> dict[str, Any]:

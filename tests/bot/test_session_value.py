@@ -60,7 +60,7 @@ for _ in range(2000):
         ({"a": Color.RED}, "is a Color; a plain str would come back"),
         ({"a": WithJson()}, "is a WithJson; JSON has no such thing"),
         ({"a": WithDict()}, "is a WithDict; JSON has no such thing"),
-        ({"a": object()}, "is a object; JSON has no such thing"),
+        ({"a": object()}, "is an object; JSON has no such thing"),
         ({"a": "\ud83d"}, "half of a surrogate pair"),
         (endless, "contains itself"),
         (deep, "nested more than"),

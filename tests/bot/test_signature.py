@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from pyruntime import Bot, Composer
+from pyruntime import Bot, Composer, session
 from runner_c import ConfigError, by_chat, sequentialize
 
 
@@ -163,6 +163,15 @@ def test_what_cannot_be_called_with_a_context_is_refused(bot: Bot, function: Any
     assert hint in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("factory", "call"), [(sequentialize, "use(sequentialize(by_chat))"), (session, "use(session(dict))")]
+)
+def test_what_makes_middleware_must_be_called_first(bot: Bot, factory: Any, call: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bot.use(factory)
+    assert f"is to be called first, as in {call}" in str(caught.value)
+
+
 def test_a_required_keyword_is_refused(bot: Bot) -> None:
     def handler(ctx: Any, *, db: Any) -> None: ...
 
@@ -185,3 +194,39 @@ def test_a_handler_that_returns_a_coroutine_is_an_error(bot: Bot, say: Callable[
     bot.use(lambda ctx: asynchronous(ctx))
     with pytest.raises(TypeError, match="returned a coroutine"):
         bot.handle_update(say("x"))
+
+
+async def yes(ctx: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda bot, seen: bot.filter(lambda ctx: yes(ctx)).use(seen.append),
+        lambda bot, seen: bot.branch(lambda ctx: yes(ctx), true=seen.append),
+        lambda bot, seen: bot.route(lambda ctx: yes(ctx), fallback=seen.append),
+        lambda bot, seen: bot.error_boundary(lambda error: yes(error), lambda ctx: 1 / 0),
+    ],
+)
+def test_a_coroutine_is_no_answer_of_a_predicate_or_error_handler(
+    bot: Bot, say: Callable[..., Any], register: Callable[[Bot, list[Any]], object]
+) -> None:
+    seen: list[Any] = []
+    register(bot, seen)
+    with pytest.raises(TypeError, match="returned a coroutine"):
+        bot.handle_update(say("x"))
+    assert seen == []
+
+
+def test_a_coroutine_is_no_answer_of_the_catch_handler(bot: Bot, say: Callable[..., Any]) -> None:
+    bot.catch(lambda error: yes(error))
+    with pytest.raises(TypeError, match="returned a coroutine"):
+        bot.handle_error(ValueError("x"), say("x"))
+
+
+def test_the_error_of_a_decorated_function_names_the_method(bot: Bot) -> None:
+    with pytest.raises(ConfigError, match=r"^command: asynchronous is async"):
+        bot.command("start")(asynchronous)
+    with pytest.raises(ConfigError, match=r"^route: asynchronous is async"):
+        bot.route(lambda ctx: 1).case(1)(asynchronous)

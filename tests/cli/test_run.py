@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,23 @@ def test_hup_starts_the_same_command_anew_in_the_same_process(run_shop: Start, a
     assert program.stop() == exit_code.OK
 
 
+def test_hup_and_usr1_again_in_the_middle_of_a_restart_do_not_end_the_program(run_shop: Start, api: FakeBotApi) -> None:
+    program = run_shop()
+    program.send(signal.SIGHUP)
+    program.wait_for("restarting: waiting")
+    banners = 1
+    while program.err.count("stop with Ctrl-C") == banners:
+        assert program.process.poll() is None, program.err
+        program.send(signal.SIGHUP)
+        program.send(signal.SIGUSR1)
+        threading.Event().wait(0.01)
+    chat = api.chat(1)
+    chat.send("tea")
+    assert chat.reply(timeout_s=20)["text"] == "you said tea"
+    assert program.process.poll() is None
+    program.stop()
+
+
 def test_a_stop_during_a_restart_stops_for_good(run_shop: Start, api: FakeBotApi) -> None:
     program = run_shop()
     chat = api.chat(1)
@@ -129,8 +147,36 @@ def test_a_refused_token_ends_with_code_3_and_is_not_shown(write: Write, launch:
     program = launch("-m", "runner_c", "shop", BOT_TOKEN=token, BOT_API_ROOT=api.url)
     assert program.wait() == exit_code.UNAUTHORIZED
     assert "refused the token" in program.err
+    assert len(program.err.splitlines()) == 1
     assert token not in program.err + program.out
-    assert "Traceback" not in program.err
+
+
+def test_a_token_that_cannot_be_one_is_one_line_and_code_2(write: Write, launch: Start, api: FakeBotApi) -> None:
+    write("shop.py", "from pyruntime import Bot\nbot = Bot()\n")
+    program = launch("-m", "runner_c", "shop", BOT_TOKEN="a/b c", BOT_API_ROOT=api.url)
+    assert program.wait() == exit_code.USAGE
+    assert program.err == "runner_c: the bot token does not look like 123456:ABC-DEF\n"
+    assert api.polls == []
+
+
+def test_hup_finds_the_target_again_after_a_handler_went_to_another_folder(
+    write: Write, launch: Start, api: FakeBotApi
+) -> None:
+    write("shop.py", "import os\nfrom pyruntime import Bot\nbot = Bot()\nos.chdir('/')\n")
+    program = launch("-m", "runner_c", "shop.py", BOT_TOKEN=api.token, BOT_API_ROOT=api.url)
+    program.wait_for("stop with Ctrl-C")
+    program.send(signal.SIGHUP)
+    program.wait_for("stop with Ctrl-C", times=2)
+    assert program.stop() == exit_code.OK
+
+
+def test_print_config_shows_no_password_or_token_of_an_address(launch: Start) -> None:
+    for root in (f"http://127.0.0.1:9/bot{TOKEN}", "http://me:secret@127.0.0.1:9"):
+        program = launch("-m", "runner_c", "--print-config", BOT_API_ROOT=root)
+        assert program.wait() == exit_code.USAGE
+        assert program.err.startswith("runner_c: BOT_API_ROOT: ")
+        for secret in (TOKEN, "secret"):
+            assert secret not in program.err + program.out
 
 
 def test_the_token_is_in_no_line_even_when_a_handler_raises_with_it(run_shop: Start, api: FakeBotApi) -> None:
@@ -173,6 +219,8 @@ def test_the_token_may_come_from_a_file(write: Write, launch: Start, api: FakeBo
         (["shop", "--playground", "203.0.113.1:1"], "the playground cannot listen on 203.0.113.1:1"),
         (["nowhere"], "there is no module nowhere"),
         (["broken"], "broken.py:1: ZeroDivisionError: division by zero"),
+        (["mute"], "mute.py:3: Mute: <str() failed>"),
+        (["slip"], "slip.py:3: ConfigError: filter query 'mesage'"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_code_2(
@@ -180,6 +228,8 @@ def test_a_mistake_is_one_line_on_stderr_and_code_2(
 ) -> None:
     write("shop.py", "from pyruntime import Bot\nbot = Bot()\n")
     write("broken.py", "1 / 0\n")
+    write("mute.py", "class Mute(Exception):\n    __str__ = None\nraise Mute\n")
+    write("slip.py", "from pyruntime import Bot\nbot = Bot()\nbot.on('mesage')\n")
     program = launch("-m", "runner_c", *arguments)
     assert program.wait() == exit_code.USAGE
     assert len(program.err.splitlines()) == 1
@@ -224,7 +274,10 @@ def test_version_needs_no_target(launch: Start) -> None:
 def test_help_names_options_and_exit_codes(launch: Start) -> None:
     program = launch("-m", "runner_c", "--help")
     assert program.wait() == exit_code.OK
-    assert "--playground" in program.out
+    said = " ".join(program.out.split())
+    assert "--on-timeout report|interrupt|abandon" in said
+    for part in ("--playground", "port 8081", "0 to 50", "BOT_API_ROOT", "BOT_TOKEN_FILE", "--no-drop-pending"):
+        assert part in said
     assert "Exit codes: 0 ok" in program.out
 
 

@@ -193,3 +193,27 @@ def test_a_token_file_that_is_missing_empty_or_not_a_token_is_one_clear_line(tmp
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="it is not text"):
         token_of(settings, {})
+
+
+def test_a_number_behind_playground_is_a_port_and_a_word_is_refused(tmp_path: Path) -> None:
+    assert settle(tmp_path, "b", "--playground", "0").playground == "127.0.0.1:0"
+    assert settle(tmp_path, "b", "--playground", "1").playground == "127.0.0.1:1"
+    assert settle(tmp_path, "b", RUNNER_PLAYGROUND="0").playground is None
+    assert "expects HOST:PORT; leave it out" in complaint(tmp_path, "b", "--playground", "off")
+    assert "expects HOST:PORT" in complaint(tmp_path, "b", "--playground", "[::1]:8081")
+
+
+def test_a_table_of_pyproject_in_a_file_of_our_own_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "runner_c.toml").write_text("[tool.runner_c]\ngrace = 1\n")
+    assert "[tool.runner_c] is for pyproject.toml" in complaint(tmp_path, "b")
+
+
+def test_one_setting_in_two_spellings_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "runner_c.toml").write_text("poll-timeout = 1\npoll_timeout = 2\n")
+    assert "poll_timeout stands there twice" in complaint(tmp_path, "b")
+
+
+def test_the_switch_that_undoes_is_named_as_the_source(tmp_path: Path) -> None:
+    settings = settle(tmp_path, "b", "--no-drop-pending", RUNNER_DROP_PENDING="1")
+    assert settings.drop_pending is False
+    assert settings.sources["drop_pending"] == "--no-drop-pending"

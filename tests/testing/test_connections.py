@@ -234,3 +234,21 @@ def test_a_port_in_use_is_one_line_of_error(server: Any) -> None:
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert f"cannot listen on 127.0.0.1:{server.port}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [(["--max-calls", "-5"], "'-5' is not a whole number"), (["--token", "a b"], "a token consists of letters")],
+)
+def test_the_server_program_refuses_an_option_that_cannot_work(option: list[str], hint: str) -> None:
+    command = [sys.executable, "-m", "pyruntime.testing", *option]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_id_of_a_chat_is_a_number() -> None:
+    server: Any = FakeBotApi()
+    with pytest.raises(TypeError, match="the id of a chat is a number"):
+        server.chat("x")

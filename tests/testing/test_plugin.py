@@ -127,6 +127,35 @@ def test_a_bot_can_be_run_in_test_after_test_and_twice_in_one(run_tests: Any) ->
     result.assert_outcomes(passed=4)
 
 
+def test_a_session_in_memory_does_not_live_from_test_to_test(run_tests: Any) -> None:
+    result = run_tests(
+        """
+        import pytest
+        from pyruntime import Bot, session
+        from runner_c import MemoryStorage
+
+        bot = Bot()
+        kept = MemoryStorage()
+        deeper = bot.on("message")
+        deeper.use(session(dict), session(dict, storage=kept, name="lasting"))
+
+        @deeper.command("start")
+        def start(ctx):
+            for memory in (ctx.session, ctx.lasting):
+                memory["visits"] = memory.get("visits", 0) + 1
+            ctx.reply(f"{ctx.session['visits']} of {ctx.lasting['visits']}")
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_start(bot_api, run_bot, number):
+            run_bot(bot)
+            chat = bot_api.chat(1)
+            chat.send("/start")
+            assert chat.reply().text == f"1 of {number}"
+        """
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_failed_test_shows_the_calls_of_the_bot(run_tests: Any) -> None:
     result = run_tests(
         """

@@ -39,6 +39,12 @@ def test_what_is_no_api_root_is_refused(root: str) -> None:
         Endpoint(TOKEN, root)
 
 
+@pytest.mark.parametrize("root", [f"http://x/bot{TOKEN}", "http://x/bot77%3Aother", f"ftp://x/bot{TOKEN}"])
+def test_an_api_root_with_a_token_is_refused_without_repeating_it(root: str) -> None:
+    with pytest.raises(ValueError, match=r"^api_root must not hold the token"):
+        Endpoint(TOKEN, root)
+
+
 @pytest.mark.parametrize("token", [TOKEN, f" {TOKEN}\n", "1:a", "1:a/test"])
 def test_a_token_is_taken(token: str) -> None:
     assert Endpoint(token, "http://x").method_url("m") == f"http://x/bot{token.strip()}/m"
