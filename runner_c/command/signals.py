@@ -5,9 +5,9 @@
 - TERM and INT stop the runner within the grace period; a second one ends the process at once. HUP stops it and asks
   for a restart. USR1 prints all stacks and the updates in flight and disturbs nothing.
 - A handler that hangs, and even a stop that hangs, cannot keep the process from ending.
-- No signal is lost, and none ends the process before it can be acted on. Python runs its signal handlers in the main thread between two of its instructions: a signal that
-  comes when that thread is just about to wait would be seen only after the wait. So the interpreter's C handler writes
-  the number into a pipe, and a thread of its own reads it there.
+- No signal is lost, and none ends the process before it can be acted on. Python runs its signal handlers in the main
+  thread between two of its instructions: a signal that comes when that thread is just about to wait would be seen only
+  after the wait. So the interpreter's C handler writes the number into a pipe, and a thread of its own reads it there.
 
 **Assumes** that it runs in the main thread, where alone signal handlers can be set.
 """
