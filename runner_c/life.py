@@ -32,8 +32,10 @@ from runner_c.stats import Stats, StopReport
 __all__ = ["Life"]
 
 INTERRUPT_EVERY_S = 0.02
-INTERRUPT_WAIT_S = 0.1
+INTERRUPT_WAIT_S = 0.05
 """How long handlers have to end, at the deadline of a stop and once more after they were interrupted."""
+LAST_WAIT_S = 0.02
+"""How long the threads that are left have to end when handlers were given up."""
 FAILURE_GRACE_S = 25.0
 """How long handlers may go on when an error has ended the run."""
 CONFIRM_WAIT_S = 5.0
@@ -193,7 +195,7 @@ class Life:
         self._confirm()
         if self._monitor is not None:
             self._monitor.stop()
-        hanging = _stop.close(self.sink, INTERRUPT_WAIT_S if unfinished else 5.0)
+        hanging = _stop.close(self.sink, LAST_WAIT_S if unfinished else 5.0)
         self._guarded("close", self._source.close)
         report = StopReport(
             handled=self.stats().handled,
