@@ -11,6 +11,6 @@ class Seen:
         """Add an id; return False when it was there already. O(1) next to the last one, else O(log n)."""
     def drop(self, update_id: int) -> None:
         """Remove an id, if it is there: its update was not handled and may come again."""
-    def __contains__(self, update_id: int) -> bool: ...
+    def __contains__(self, update_id: int, /) -> bool: ...
     def __len__(self) -> int:
         """Return how many intervals are kept."""
