@@ -1,9 +1,9 @@
 """The sink: the way of an update through a worker, and its end."""
 
-import threading
 from collections.abc import Callable, Mapping
 
 from runner_c._delivery import Delivery
+from runner_c._event import StopEvent
 from runner_c._intake import Intake
 from runner_c._seen import Seen
 from runner_c.protocols import Keyer, Update
@@ -47,7 +47,7 @@ class Sink(Intake):
         idle_timeout_s: float = 15.0,
     ) -> None: ...
     @property
-    def stopping(self) -> threading.Event:
+    def stopping(self) -> StopEvent:
         """Set when the run begins to stop."""
     @property
     def on_starved(self) -> Callable[[BaseException], object] | None:

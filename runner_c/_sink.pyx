@@ -12,13 +12,13 @@ Who may move the state of an update is told beside `_claim`; the other side of i
 _stop.pyx. Locks: `_lock` of the intake, which is a leaf.
 """
 import logging
-import threading
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t
 
 from runner_c._delivery cimport Delivery
+from runner_c._event cimport StopEvent
 from runner_c._intake cimport Intake
 from runner_c._lanes cimport (
     ABANDONED,
@@ -78,7 +78,7 @@ cdef class Sink(Intake):
         self._timeout_ns = 0 if handler_timeout_s is None else <int64_t> (handler_timeout_s * 1e9)
         if age_limits is not None:
             self._age_limits_ns = {kind: int(limit_s * 1e9) for kind, limit_s in age_limits.items()}
-        self.stopping = threading.Event()
+        self.stopping = StopEvent()
 
     def __dealloc__(self):
         rc_parker_destroy(&self._drain_parker)
@@ -97,7 +97,6 @@ cdef class Sink(Intake):
     cdef bint run(self, Worker worker, ticket_t *ticket) noexcept:
         """Run the handlers of an update and end it. False when somebody else ended it: the worker is written off."""
         cdef outcome_t outcome
-        cdef object update = <object> ticket.update
         if not self._begin(worker, ticket):
             return True
         outcome = self._handle(ticket)
@@ -106,13 +105,18 @@ cdef class Sink(Intake):
             release_ticket(ticket)
             return False
         if ticket.delivery != NULL and outcome == SUCCEEDED:
-            try:
-                (<Delivery> <object> ticket.delivery).commit()
-            except BaseException as error:
-                outcome = self._fail(error, update)
+            outcome = self._commit(ticket)
         worker.ticket = NULL
         self._settle(ticket, outcome)
         return True
+
+    cdef outcome_t _commit(self, ticket_t *ticket) noexcept:
+        """Do the writes that the handlers staged; an error of the storage is an error of the update."""
+        try:
+            (<Delivery> <object> ticket.delivery).commit()
+            return SUCCEEDED
+        except BaseException as error:
+            return self._fail(error, <object> ticket.update)
 
     cdef bint _begin(self, Worker worker, ticket_t *ticket) noexcept:
         """Move a ticket from ADMITTED to RUNNING; false when a stop has taken it back."""
@@ -141,6 +145,14 @@ cdef class Sink(Intake):
         return is_mine
 
     cdef outcome_t _handle(self, ticket_t *ticket) noexcept:
+        """Run the handlers; whatever is raised, in them or into this thread from outside, there is an outcome."""
+        try:
+            return self._handle_once(ticket)
+        except BaseException:
+            # An interrupt that hit while the failure of the handler itself was being dealt with.
+            return PUT_BACK if rc_load(&self.stopping._is_set) else FAILED
+
+    cdef outcome_t _handle_once(self, ticket_t *ticket) except *:
         cdef object update = <object> ticket.update
         cdef int64_t age_ns
         try:
@@ -158,16 +170,16 @@ cdef class Sink(Intake):
             return SUCCEEDED
         except BaseException as error:
             leave_if_forked(error)
-            if isinstance(error, Stopped) and self.stopping.is_set():
+            if isinstance(error, Stopped) and rc_load(&self.stopping._is_set):
                 return PUT_BACK
             return self._fail(error, update)
 
-    cdef outcome_t _fail(self, object error, object update) noexcept:
+    cdef outcome_t _fail(self, object error, object update) except *:
         """Run the error handler of an update that failed."""
         try:
             self._on_error(error, update)
         except BaseException as second:
-            if isinstance(second, Stopped) and self.stopping.is_set():
+            if isinstance(second, Stopped) and rc_load(&self.stopping._is_set):
                 return PUT_BACK
             logger.error(
                 "the error handler failed on update %s\n%s", update["update_id"], traceback_of(second),

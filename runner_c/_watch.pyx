@@ -103,9 +103,10 @@ def snapshot(Sink sink):
 
 
 def in_flight(Sink sink):
-    cdef int64_t now_ns = rc_now_ns()
     table = []
-    for _, update, admitted_ns, started_ns, thread, waits in look(sink, False, 0):
+    sights = look(sink, False, 0)
+    cdef int64_t now_ns = rc_now_ns()
+    for _, update, admitted_ns, started_ns, thread, waits in sights:
         if thread:
             state, since_ns = "running", started_ns
         else:

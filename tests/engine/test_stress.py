@@ -349,6 +349,10 @@ class Stress:
 
 def check(seconds: float, has_timeouts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life, "INTERRUPT_WAIT_S", 0.02)
+    # What an exception that is raised in a thread from outside hits may be a callback of the interpreter, or the hook
+    # itself that tells of it: so a hook without any Python code. What the engine itself lost is looked at below.
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     seed = random.randrange(2**32)
     print("seed", seed)
     stress = Stress(seed, has_timeouts)
@@ -359,6 +363,9 @@ def check(seconds: float, has_timeouts: bool, monkeypatch: pytest.MonkeyPatch) -
         if stress.handle.is_running():
             stress.is_over.set()
             stress.handle._life.ask_to_stop(0.0)  # type: ignore[union-attr]
+    lost = [(lost.object, repr(lost.exc_value)) for lost in unraisable if isinstance(lost.object, str)]
+    unraisable.clear()
+    assert lost == [], "an exception ended in compiled code of the engine"
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         assert sys._is_gil_enabled() is False  # type: ignore[attr-defined]
 
