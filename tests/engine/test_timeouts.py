@@ -61,6 +61,11 @@ def test_an_interrupt_that_comes_too_late_hits_no_other_update(queue_bot: Any, s
     # Handlers end at about their deadline, so that interrupts and ends cross again and again. Nothing but the loop may
     # be hit: what records the outcome is the engine's own count.
     timeout_s = 0.004
+    overdue_ids: set[int] = set()
+
+    def interrupt(overdue: Any) -> str:
+        overdue_ids.add(overdue.update["update_id"])
+        return "interrupt"
 
     class Bare(queue_bot):  # type: ignore[misc]
         def handle_update(self, update: Any) -> None:
@@ -71,14 +76,15 @@ def test_an_interrupt_that_comes_too_late_hits_no_other_update(queue_bot: Any, s
 
     bot = Bare()
     bot.push(600, chat=lambda index: index % 4)
-    handle = start(bot, concurrency=2, handler_timeout_s=timeout_s, on_timeout="interrupt")
+    handle = start(bot, concurrency=2, handler_timeout_s=timeout_s, on_timeout=interrupt)
     while handle.stats().handled < 600:
         time.sleep(0.01)
     handle.stop()
     stats = handle.stats()
     assert (stats.handled, stats.in_flight) == (600, 0)
     assert all(isinstance(error, HandlerTimeout) for error, _ in bot.errors)
-    assert all(update["update_id"] % 2 for _, update in bot.errors)
+    # On a busy machine an update that does nothing may be late as well; but only one that was late may be hit.
+    assert {update["update_id"] for _, update in bot.errors} <= overdue_ids
     assert len(bot.errors) <= stats.failed <= stats.overdue
 
 
