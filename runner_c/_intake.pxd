@@ -41,6 +41,7 @@ cdef class Intake(TicketRunner):
     cdef int64_t _reserved
     cdef int64_t _sequence
     cdef int64_t _last_ended
+    cdef readonly bint is_last_known
     cdef bint _is_accepting
     cdef bint _is_full
     cdef bint _is_source_waiting

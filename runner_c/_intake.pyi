@@ -30,8 +30,9 @@ class Intake:
         """
     def admit(self, updates: list[Any]) -> int:
         """Admit the head of a batch as far as there is room; return how many updates of it were taken."""
-    def has_seen(self, update_id: int) -> bool:
-        """Tell whether an id was accepted before."""
+    @property
+    def is_last_known(self) -> bool:
+        """True when the last update that `admit` took had been seen before. For the source's thread."""
     def wait_for_room(self) -> int:
         """Return how many updates there is room for, 0 when the run stops.
 

@@ -116,6 +116,7 @@ cdef class Intake(TicketRunner):
         cdef int64_t malformed = 0
         cdef int64_t reserved = len(updates)
         cdef bint is_sealed
+        cdef bint is_last_known = False
         cdef bint is_source_due = False
         error = None
         try:
@@ -128,11 +129,13 @@ cdef class Intake(TicketRunner):
                     )
                     continue
                 update_id = update["update_id"]
-                if self._seen.has(update_id):
+                is_last_known = self._seen.has(update_id)
+                if is_last_known:
                     duplicates += 1
                     continue
                 ticket = make_ticket(<dict> update, update_id, self._keyer)
                 if not self._seen.add(update_id):
+                    is_last_known = True
                     duplicates += 1
                     release_ticket(ticket)
                     continue
@@ -141,6 +144,8 @@ cdef class Intake(TicketRunner):
                 end = &ticket.next
         except BaseException as caught:
             error = caught
+        if is_polled:
+            self.is_last_known = is_last_known
         rc_lock(&self._lock)
         self._reserved -= reserved
         is_sealed = self._is_sealed
@@ -193,10 +198,6 @@ cdef class Intake(TicketRunner):
             first = ticket.next
             self._seen.forget(ticket.update_id)
             release_ticket(ticket)
-
-    def has_seen(self, int64_t update_id):
-        """Tell whether an id was accepted before."""
-        return self._seen.has(update_id)
 
     def wait_for_room(self):
         """Return how many updates there is room for.

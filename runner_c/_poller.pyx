@@ -109,6 +109,9 @@ cdef class Poller:
         limit = min(self._sink.wait_for_room(), self._limit)
         if limit <= 0:
             return None
+        if self._is_done_mode:
+            # The reply begins with what is unfinished and known: room for new ones is not what limits it.
+            limit = self._limit
         offset = self._offset()
         if self._source.has_offset:
             self._hold_back(offset)
@@ -161,16 +164,17 @@ cdef class Poller:
             self._sink.stopping.wait(left_s)
 
     cdef object _admit(self, list batch):
-        """Admit a batch, in parts if there is not room for all of it; what a stop leaves over was never taken."""
+        """Admit a batch, in parts if there is not room for all of it.
+
+        What a stop leaves over was never taken; with `ack="done"` neither is what there is no room for: it comes again.
+        """
         cdef long taken
         while batch:
-            last = last_id(batch)
-            is_known = last is not None and self._sink.has_seen(last)
             taken = self._sink.admit(batch)
             if taken:
-                self._pass(last if taken == len(batch) else last_id(batch[:taken]), is_known)
+                self._pass(last_id(batch[:taken]), self._sink.is_last_known)
                 batch = batch[taken:]
-            if batch and not self._sink.wait_for_room():
+            elif self._is_done_mode or not self._sink.wait_for_room():
                 return None
 
     cdef object _pass(self, last, bint is_known):

@@ -186,3 +186,17 @@ def test_room_that_duplicates_had_reserved_is_given_back_to_a_source_that_waits(
     release.set()
     bot.record.wait_for_ended(5)
     assert handle.stop().handled == 5
+
+
+def test_known_updates_at_the_head_take_no_room_from_new_ones_and_the_offset_keeps_its_way(
+    queue_bot: Any, start: Any
+) -> None:
+    release = threading.Event()
+    bot = queue_bot(work=lambda update: update["update_id"] == 1000 and release.wait(60))
+    ids = bot.push(12, chat=lambda index: index)
+    handle = start(bot, ack="done", backlog=3)
+    bot.record.wait_for_ended(11)
+    release.set()
+    report = handle.stop()
+    assert (report.handled, report.confirmed_offset) == (12, ids[-1] + 1)
+    assert bot.record.breaches == []
