@@ -32,6 +32,8 @@ from runner_c.stats import Stats, StopReport
 __all__ = ["Life"]
 
 INTERRUPT_EVERY_S = 0.02
+INTERRUPT_LEAST_S = 0.5
+"""How long a poll is interrupted again and again at the least, even if the deadline of the stop has passed."""
 INTERRUPT_WAIT_S = 0.05
 """How long handlers have to end, at the deadline of a stop and once more after they were interrupted."""
 LAST_WAIT_S = 0.02
@@ -222,11 +224,13 @@ class Life:
         """Abort the pending poll and wait for its thread; without a way to abort it, until the deadline."""
         if self._poller_thread.ident is None:
             return
+        # At the least so long, whatever the deadline: an interrupt that comes just before the poll hits nothing.
+        least_ns = time.monotonic_ns() + int(INTERRUPT_LEAST_S * 1e9) * self._source.is_interruptible
         while self._poller_thread.is_alive():
             if self._source.is_interruptible:
                 self._guarded("interrupt", self._source.interrupt)
             self._poller_thread.join(INTERRUPT_EVERY_S)
-            if 0 <= self._deadline() <= time.monotonic_ns():
+            if 0 <= self._deadline() <= time.monotonic_ns() >= least_ns:
                 return
 
     def _cut_off(self) -> list[dict[str, object]]:
