@@ -49,7 +49,7 @@ def test_a_flood_in_one_chat_delays_no_update_of_another_chat(
         f"p99 of the noise {noise_ms:.1f} ms"
     )
     assert flooded < flood
-    assert limit_ms is None or p99 < limit_ms + 2 * noise_ms
+    assert limit_ms is None or p99 < limit_ms
     crowd.assert_answered_once_in_order(answers)
     crowd.assert_never_overlapping(0.02)
     assert program.stop() == 0
