@@ -219,6 +219,16 @@ cdef class Intake(TicketRunner):
             rc_unlock(&self._lock)
             rc_park(&self._source_parker, -1)
 
+    def wait_for_demand(self, int64_t plenty, double timeout_s):
+        """Wait while more than `plenty` updates are ready and no worker has them, for `timeout_s` at most.
+
+        What is fetched too early only grows cold in memory, and is lost by a kill.
+        """
+        cdef int64_t deadline_ns = rc_now_ns() + <int64_t> (timeout_s * 1e9)
+        while self._is_accepting and self._ring.await_demand(plenty, &self._source_parker):
+            if not rc_park(&self._source_parker, deadline_ns):
+                return
+
     def wait_for_progress(self, oldest_id, double timeout_s):
         """Wait until another update than `oldest_id` is the oldest unfinished one, or for `timeout_s`."""
         cdef int64_t deadline_ns = rc_now_ns() + <int64_t> (timeout_s * 1e9)

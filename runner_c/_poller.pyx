@@ -26,6 +26,9 @@ from runner_c.errors import ConfigError
 logger = logging.getLogger("runner_c")
 
 cdef double SAME_OFFSET_S = 0.5
+# With so many full batches ready the loop rests, a little, before it fetches more.
+cdef int READY_BATCHES = 1
+cdef double READY_REST_S = 0.02
 cdef double CONFLICT_LIMIT_S = 60.0
 cdef double LONGEST_RETRY_AFTER_S = 1e6  # a wait beyond it is no wait that anybody meant
 cdef int64_t NO_OFFSET = -0x7FFFFFFFFFFFFFFF
@@ -109,6 +112,8 @@ cdef class Poller:
         limit = min(self._sink.wait_for_room(), self._limit)
         if limit <= 0:
             return None
+        if limit > 1:
+            self._sink.wait_for_demand(READY_BATCHES * limit, READY_REST_S)
         if self._is_done_mode:
             # The reply begins with what is unfinished and known: room for new ones is not what limits it.
             limit = self._limit

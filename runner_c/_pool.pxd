@@ -3,6 +3,7 @@ from runner_c._ring cimport Ring, call_t, worker_t
 
 
 cdef class TicketRunner
+cdef class Pool
 
 
 cdef class Worker:
@@ -10,6 +11,7 @@ cdef class Worker:
     cdef ticket_t *ticket           # what it runs now; the owner's only, but for the sink's lock
     cdef unsigned long thread
     cdef TicketRunner runner
+    cdef Pool pool
     cdef int forks
     cdef readonly int number
 

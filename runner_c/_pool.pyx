@@ -134,6 +134,7 @@ cdef class Pool:
             worker = Worker(self._started)
             self._reap()
         worker.runner = self._runner
+        worker.pool = self
         thread = threading.Thread(
             target=self._work, args=(worker,), name=f"{self._name}-worker-{worker.number}", daemon=True
         )
@@ -167,6 +168,7 @@ cdef class Pool:
             rc_own_worker = NULL
             # The collector does not see into the sink: cut the circle sink - delivery - worker - sink here.
             worker.runner = None
+            worker.pool = None
             with self._lock:
                 self._ended.append(worker.number)
                 if self._is_over and len(self._ended) == len(self._threads):

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t
 
+from runner_c._door cimport Door
 from runner_c._lanes cimport ticket_t
 from runner_c._sync cimport rc_mutex, rc_parker
 
@@ -43,17 +44,23 @@ cdef class Ring:
     cdef int _blocked
     cdef int _limit
     cdef int64_t _idle_timeout_ns
+    cdef Door door
+    # The source rests until no more than so many updates are ready; -1: it does not.
+    cdef int64_t _demand_mark
+    cdef rc_parker *_demand_parker
 
     cdef call_t push(self, ticket_t *ready, bint is_call_wanted) noexcept
     cdef ticket_t *take(self, worker_t *worker, call_t *call) noexcept
     cdef call_t block(self, worker_t *worker) noexcept
     cdef call_t unblock(self, worker_t *worker) noexcept
     cdef call_t write_off(self, worker_t *worker) noexcept
+    cdef call_t recall(self) noexcept
     cdef call_t pause(self, bint is_paused) noexcept
     cdef void count_in(self) noexcept
     cdef void start_failed(self) noexcept
     cdef void close(self) noexcept
     cdef int threads(self) noexcept
+    cdef bint await_demand(self, int64_t plenty, rc_parker *parker) noexcept
 
     cdef int64_t _ready(self) noexcept nogil
     cdef void _append(self, ticket_t *ready) noexcept nogil

@@ -3,7 +3,8 @@
 Guarantees
     - Updates are taken in the order in which they became ready, those of the control lane first.
     - Never more than `limit` workers have a slot; what is blocked or written off has none.
-    - No lost wake-up: while an update is ready and a slot is free, some worker is awake, being woken or being started.
+    - No lost wake-up: while an update is ready and a slot is free, some worker is awake, being woken or being started,
+      or there is a crowd at the door (_door.pyx), whose end calls one.
     - At most one worker is on its way at any time (`_is_calling`); once it has taken an update it calls the next. A
       burst therefore wakes as many workers as there is work for, and never a herd.
     - Idle workers sleep detached from the interpreter, on a parker of their own, and the last that fell asleep is the
@@ -19,12 +20,14 @@ or out of the queue waits for its unpark before it does anything else, so the po
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
+from runner_c._door cimport Door
 from runner_c._sync cimport (
     rc_lock,
     rc_mutex_destroy,
     rc_mutex_init,
     rc_now_ns,
     rc_park,
+    rc_parker,
     rc_unlock,
     rc_unpark,
 )
@@ -53,6 +56,8 @@ cdef class Ring:
         self._mask = size - 1
         self._limit = limit
         self._idle_timeout_ns = <int64_t> (idle_timeout_s * 1e9)
+        self.door = Door()
+        self._demand_mark = -1
 
     def __dealloc__(self):
         free(self._slots)
@@ -136,7 +141,7 @@ cdef class Ring:
         self._serve_resumers(woken)
         if self._is_calling or self._is_closed or self._is_paused:
             return NOTHING
-        if self._ready() == 0 or self._running >= self._limit:
+        if self._ready() == 0 or self._running >= self._limit or self.door.is_crowded(1):
             return NOTHING
         if self._idle_top != NULL:
             worker = self._idle_top
@@ -177,6 +182,7 @@ cdef class Ring:
         cdef ticket_t *ticket = NULL
         cdef worker_t *woken = NULL
         cdef bint is_unparked
+        cdef bint is_demand_due = False
         rc_lock(&self._lock)
         if worker.has_slot:
             worker.has_slot = False
@@ -195,10 +201,11 @@ cdef class Ring:
                 rc_lock(&self._lock)
                 continue
             if not self._is_paused and self._running < self._limit and self._ready() > 0:
-                ticket = self._pop()
-                self._running += 1
-                worker.has_slot = True
-                break
+                if not self.door.is_crowded(2):
+                    ticket = self._pop()
+                    self._running += 1
+                    worker.has_slot = True
+                    break
             self._sleep_on_stack(worker)
             rc_unlock(&self._lock)
             is_unparked = rc_park(&worker.parker, rc_now_ns() + self._idle_timeout_ns)
@@ -214,8 +221,13 @@ cdef class Ring:
         if ticket == NULL:
             self._threads -= 1
         call[0] = self._give_out(&woken)
+        if self._demand_mark >= 0 and self._ready() <= self._demand_mark:
+            self._demand_mark = -1
+            is_demand_due = True
         rc_unlock(&self._lock)
         unpark_all(woken)
+        if is_demand_due:
+            rc_unpark(self._demand_parker)
         return ticket
 
     cdef call_t block(self, worker_t *worker) noexcept:
@@ -281,6 +293,17 @@ cdef class Ring:
         unpark_all(woken)
         return call
 
+    cdef call_t recall(self) noexcept:
+        """Make up for a call that was held back while there was a crowd at the door."""
+        cdef call_t call
+        cdef worker_t *woken = NULL
+        rc_lock(&self._lock)
+        self.door.forgive()
+        call = self._give_out(&woken)
+        rc_unlock(&self._lock)
+        unpark_all(woken)
+        return call
+
     cdef call_t pause(self, bint is_paused) noexcept:
         """Let no further update start, or go on."""
         cdef call_t call
@@ -306,6 +329,18 @@ cdef class Ring:
             woken = worker
         rc_unlock(&self._lock)
         unpark_all(woken)
+
+    # -- the source ----------------------------------------------------------------------------------------------
+
+    cdef bint await_demand(self, int64_t plenty, rc_parker *parker) noexcept:
+        """Tell whether more than `plenty` updates are ready; if so, unpark when no more than half of them are."""
+        cdef bint is_plenty
+        rc_lock(&self._lock)
+        is_plenty = self._ready() > plenty
+        self._demand_mark = plenty // 2 if is_plenty else -1
+        self._demand_parker = parker
+        rc_unlock(&self._lock)
+        return is_plenty
 
     cdef int threads(self) noexcept:
         """How many workers there are, without those written off."""

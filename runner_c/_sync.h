@@ -50,6 +50,9 @@ static inline void rc_lock(rc_mutex *mutex) {
     PyEval_RestoreThread(saved);
 }
 
+/* Lock from a thread that is detached. */
+static inline void rc_lock_detached(rc_mutex *mutex) { pthread_mutex_lock(mutex); }
+
 static inline void rc_unlock(rc_mutex *mutex) { pthread_mutex_unlock(mutex); }
 
 static inline void rc_parker_init(rc_parker *parker) {
@@ -75,10 +78,10 @@ static inline void rc_parker_destroy(rc_parker *parker) {
     pthread_mutex_destroy(&parker->mutex);
 }
 
-/* Wait, detached, until unparked or until deadline_ns (negative: no deadline). Returns 1 if unparked, 0 if late. */
-static inline int rc_park(rc_parker *parker, int64_t deadline_ns) {
+/* Wait until unparked or until deadline_ns (negative: no deadline). Returns 1 if unparked, 0 if late. The calling
+ * thread is detached. */
+static inline int rc_park_detached(rc_parker *parker, int64_t deadline_ns) {
     int was_set;
-    PyThreadState *saved = PyEval_SaveThread();
     pthread_mutex_lock(&parker->mutex);
     while (!parker->is_set) {
         if (deadline_ns < 0) {
@@ -98,6 +101,13 @@ static inline int rc_park(rc_parker *parker, int64_t deadline_ns) {
     was_set = parker->is_set;
     parker->is_set = 0;
     pthread_mutex_unlock(&parker->mutex);
+    return was_set;
+}
+
+/* The same from a thread that is attached, and is again afterwards. */
+static inline int rc_park(rc_parker *parker, int64_t deadline_ns) {
+    PyThreadState *saved = PyEval_SaveThread();
+    int was_set = rc_park_detached(parker, deadline_ns);
     PyEval_RestoreThread(saved);
     return was_set;
 }
@@ -112,10 +122,21 @@ static inline void rc_unpark(rc_parker *parker) {
 
 static inline int rc_load(const int *place) { return __atomic_load_n(place, __ATOMIC_ACQUIRE); }
 static inline void rc_store(int *place, int value) { __atomic_store_n(place, value, __ATOMIC_RELEASE); }
+/* Of two threads that each change one place and then read the other's, at least one sees the other's change. */
+static inline int rc_add_seen(int *place, int value) { return __atomic_add_fetch(place, value, __ATOMIC_SEQ_CST); }
+static inline void rc_store_seen(int *place, int value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }
+static inline int rc_load_seen(const int *place) { return __atomic_load_n(place, __ATOMIC_SEQ_CST); }
 static inline int rc_decrement(int *place) { return __atomic_sub_fetch(place, 1, __ATOMIC_ACQ_REL); }
 static inline int rc_swap_if(int *place, int expected, int value) {
     return __atomic_compare_exchange_n(place, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+
+/* Whether this build has a GIL for which threads queue. */
+#ifdef Py_GIL_DISABLED
+#define RC_HAS_GIL 0
+#else
+#define RC_HAS_GIL 1
+#endif
 
 /* Step aside for another thread, detached. */
 static inline void rc_yield(void) {

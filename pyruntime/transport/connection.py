@@ -27,6 +27,8 @@ import ssl
 import struct
 import sys
 import termios
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from pyruntime.errors import BadReply, ConnectFailed, ConnectionLost, Interrupted, NetworkError, ReadTimeout
@@ -34,6 +36,7 @@ from pyruntime.transport.endpoint import Endpoint
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.reply import ReplyReader
 from pyruntime.transport.resolver import resolve
+from runner_c import receive, receive_reply, send_at_once
 
 __all__ = ["Connection", "connect", "reason_of"]
 
@@ -54,23 +57,34 @@ class Connection:
 
     __slots__ = (
         "_deadline",
+        "_first_read_bytes",
         "_guard",
         "_is_open",
         "_is_tls",
         "_read",
+        "_receive_first",
         "_recv",
         "_send",
+        "_send_first",
         "_sock",
         "_timeout_s",
         "epoch",
         "idle_since",
     )
 
-    def __init__(self, sock: socket.socket, max_reply_bytes: int, epoch: int = 0) -> None:
+    def __init__(
+        self, sock: socket.socket, max_reply_bytes: int, epoch: int = 0, first_read_bytes: int = _FIRST_READ_BYTES
+    ) -> None:
         self._sock = sock
+        self._first_read_bytes = first_read_bytes
         self._send = sock.send
         self._recv = sock.recv
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        # What has been replaced (by gevent, say) or has a layer on it is left to its own methods.
+        is_plain = type(sock) is socket.socket and _IS_LINUX
+        read = receive if first_read_bytes <= _FIRST_READ_BYTES else receive_reply
+        self._send_first: Callable[[bytes], int] = partial(send_at_once, sock.fileno()) if is_plain else sock.send
+        self._receive_first: Callable[[int], bytes] = partial(read, sock.fileno()) if is_plain else sock.recv
         self._timeout_s = 0.0
         self._deadline = 0.0
         self._is_open = True
@@ -113,6 +127,8 @@ class Connection:
         """Close the connection. Harmless when it is closed."""
         self._is_open = False
         self.leave_guard()
+        # They know the number of the descriptor, which may soon be somebody else's.
+        self._send_first, self._receive_first = self._send, self._recv
         self._sock.close()
 
     def is_quiet(self) -> bool:
@@ -145,13 +161,13 @@ class Connection:
                 self._set_timeout(timeout_s)
             self._deadline = monotonic() + timeout_s
             try:
-                sent = self._send(request)
+                sent = self._send_first(request)
                 if sent != len(request):
                     self._send_rest(request, sent)
             except OSError as error:
                 raise self._explain_send(error, timeout_s) from error
             try:
-                piece = self._recv(_FIRST_READ_BYTES)
+                piece = self._receive_first(self._first_read_bytes)
                 if not piece:
                     raise self._explain_silence(len(request))
                 status, body, is_reusable = self._read(piece, self._receive)
@@ -242,6 +258,7 @@ def connect(
     prefer: socket.AddressFamily | None = None,
     guard: Guard | None = None,
     epoch: int = 0,
+    first_read_bytes: int = _FIRST_READ_BYTES,
 ) -> Connection:
     """Open a connection: each address of the host in turn, then TLS.
 
@@ -275,7 +292,7 @@ def connect(
         raise ConnectFailed(
             detail=f"cannot connect to {endpoint.root}: {reason_of(error)}", may_have_arrived=False
         ) from error
-    return Connection(sock, max_reply_bytes, epoch)
+    return Connection(sock, max_reply_bytes, epoch, first_read_bytes)
 
 
 def _connect_any(

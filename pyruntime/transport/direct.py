@@ -20,6 +20,10 @@ from pyruntime.transport.tls import TlsContext
 
 __all__ = ["DirectTransport"]
 
+_CALL_READ_BYTES = 16 * 1024
+# A full batch is 70 KB and more. Read in few pieces, it comes sooner: each piece is a turn at the interpreter.
+_POLL_READ_BYTES = 256 * 1024
+
 
 class DirectTransport:
     """Carry JSON calls over keep-alive connections, as many as there are threads that call.
@@ -185,6 +189,7 @@ class DirectTransport:
             prefer=self._family,
             guard=guard,
             epoch=epoch,
+            first_read_bytes=_CALL_READ_BYTES if guard is None else _POLL_READ_BYTES,
         )
 
     def _learn_from(self, connection: Connection) -> None:

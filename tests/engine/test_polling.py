@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from typing import Any
 
-from runner_c import create_source
+from runner_c import create_concurrent_sink, create_runner, create_source
 
 # -- offsets and confirmation
 
@@ -150,6 +151,27 @@ def test_traffic_waits_for_fuller_batches_and_speed_does_not(queue_bot: Any, sta
         handle.stop()
     assert gaps[0.0] < 0.15
     assert gaps[1.0] >= 0.29
+
+
+def test_while_plenty_is_ready_more_is_fetched_at_leisure_until_the_backlog_is_full() -> None:
+    release = threading.Event()
+    asked_at_s: list[float] = []
+
+    def supply(limit: int) -> list[dict[str, Any]]:
+        asked_at_s.append(time.monotonic())
+        first = 100 * len(asked_at_s)
+        return [{"update_id": first + number, "message": {"chat": {"id": number}}} for number in range(limit)]
+
+    sink = create_concurrent_sink(lambda update: release.wait(30), print, concurrency=1, keys=None, backlog=1000)
+    with create_runner(create_source(supply), sink) as runner:
+        runner.start()
+        while runner.size() < 1000:
+            time.sleep(0.001)
+        release.set()
+        # The first batch leaves 99 ready, the second more than a batch.
+        pauses_s = [later - sooner for sooner, later in itertools.pairwise(asked_at_s[2:10])]
+        assert min(pauses_s) > 0.015
+        runner.stop(5)
 
 
 def test_a_full_batch_is_not_followed_by_a_pause() -> None:

@@ -23,11 +23,12 @@ def test_a_late_handler_is_reported_once_with_update_age_and_stack(queue_bot: An
 
     bot = queue_bot(a_handler_that_waits)
     bot.push(1)
-    handle = start(bot, handler_timeout_s=0.05)
+    # Long enough for the handler to be where it waits, also on a busy machine.
+    handle = start(bot, handler_timeout_s=0.5)
     while not handle.stats().overdue:
-        pass
+        time.sleep(0.001)
     while not overdue_logs(caplog):
-        pass
+        time.sleep(0.001)
     release.set()
     bot.record.wait_for_ended(1)
     assert handle.stop().handled == 1
@@ -99,18 +100,19 @@ def test_abandon_frees_slot_and_key_and_the_late_end_changes_no_count(queue_bot:
 
     bot = queue_bot(work)
     bot.push(3)
-    handle = start(bot, concurrency=1, handler_timeout_s=0.05, on_timeout="abandon")
+    # Long enough for the two that only pass to do so, also on a busy machine.
+    handle = start(bot, concurrency=1, handler_timeout_s=0.5, on_timeout="abandon", name="abandoning")
     bot.record.wait_until(lambda: {1001, 1002} <= set(bot.record.ended))
     while handle.size():
-        pass
+        time.sleep(0.001)
     before = handle.stats()
     assert (before.succeeded, before.abandoned, before.failed, before.in_flight, before.keys) == (2, 1, 0, 0, 0)
     assert before.workers == 1
     release.set()
     assert left.wait(20)
     bot.record.wait_for_ended(3)
-    while any(thread.name == "runner_c-worker-1" for thread in threading.enumerate()):
-        pass
+    while any(thread.name == "abandoning-worker-1" for thread in threading.enumerate()):
+        time.sleep(0.001)
     after = handle.stats()
     assert (after.succeeded, after.abandoned, after.failed, after.admitted) == (2, 1, 0, 3)
     assert (after.running, after.workers) == (before.running, before.workers)

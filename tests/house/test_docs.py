@@ -28,7 +28,8 @@ def sources() -> Iterator[Path]:
     """Yield all files written by hand that have code in them."""
     for folder in ("runner_c", "pyruntime", "examples", "tests", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".pyi", ".pyx", ".pxd", ".h", ".html"):
+            is_made = any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts)
+            if path.suffix in (".py", ".pyi", ".pyx", ".pxd", ".h", ".html") and not is_made:
                 yield path
     yield ROOT / "setup.py"
 

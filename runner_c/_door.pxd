@@ -1,0 +1,20 @@
+from libc.stdint cimport int64_t
+
+from runner_c._ring cimport worker_t
+from runner_c._sync cimport rc_mutex
+
+
+cdef class Door:
+    cdef rc_mutex _lock
+    cdef worker_t *_first
+    cdef worker_t *_last
+    cdef int _asking
+    # Atomic, as the ring's side and the door's read them without each other's lock.
+    cdef int _returning
+    cdef int _crowd
+    cdef int _is_call_due
+
+    cdef void approach(self, worker_t *worker) noexcept nogil
+    cdef bint enter(self, int64_t waited_ns) noexcept
+    cdef bint is_crowded(self, int share) noexcept nogil
+    cdef void forgive(self) noexcept nogil

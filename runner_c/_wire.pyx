@@ -1,0 +1,147 @@
+"""The wire: how a thread sends a request and waits for what comes back, so that the ring knows of it.
+
+Guarantees
+    - `send_at_once` never waits and keeps the interpreter: to let go of it and to get it back would cost more than the
+      system call, and under the GIL a place in the queue.
+    - `receive` waits detached, and a worker of a pool comes back through the door (_door.pyx).
+    - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
+Assumes
+    - Nobody closes the descriptor meanwhile; to shut the socket down is how another thread ends the wait.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc cimport errno as system
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport int64_t
+
+from runner_c._pool cimport Worker, current_worker
+from runner_c._ring cimport Ring
+from runner_c._sync cimport RC_HAS_GIL, rc_now_ns
+
+cdef extern from "<sys/socket.h>" nogil:
+    """
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    """
+    enum: MSG_DONTWAIT
+    enum: MSG_NOSIGNAL
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+
+cdef extern from "<string.h>" nogil:
+    void *memmem(const void *where, size_t size, const void *what, size_t what_size)
+    void *memchr(const void *where, int what, size_t size)
+
+cdef extern from "<strings.h>" nogil:
+    int strncasecmp(const char *one, const char *other, size_t size)
+
+cdef int64_t READ_ON_NS = 50_000_000
+
+cdef enum:
+    SMALL_BYTES = 16384  # for what fits, the stack saves an allocation
+
+
+def send_at_once(int fd, bytes data not None):
+    cdef ssize_t sent
+    while True:
+        sent = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if sent >= 0:
+            return sent
+        if system.errno == EAGAIN:
+            return 0
+        if system.errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()
+
+
+cdef Py_ssize_t announced(const char *reply, Py_ssize_t size) noexcept nogil:
+    """Return how long an HTTP reply will be, by its head; 0 when that cannot be told (yet)."""
+    cdef const char *head_end = <const char *> memmem(reply, <size_t> size, b"\r\n\r\n", 4)
+    cdef const char *line = reply
+    cdef const char *end
+    cdef Py_ssize_t length = 0
+    if head_end == NULL:
+        return 0
+    while line < head_end:
+        end = <const char *> memchr(line, 10, <size_t> (head_end + 2 - line))
+        if end == NULL:
+            return 0
+        if end - line > 16 and strncasecmp(line, b"content-length:", 15) == 0:
+            line += 15
+            while line < end and (line[0] == 32 or line[0] == 9):
+                line += 1
+            while line < end and 48 <= line[0] <= 57 and length < 0x7FFFFFFF:
+                length = 10 * length + (line[0] - 48)
+                line += 1
+            return (head_end - reply) + 4 + length
+        line = end + 1
+    return 0
+
+
+cdef Py_ssize_t at_least_one(Py_ssize_t limit) except -1:
+    if limit < 1:
+        raise ValueError(f"limit is a number of bytes from 1 up, not {limit}")
+    return limit
+
+
+def receive_reply(int fd, Py_ssize_t limit):
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, at_least_one(limit))
+    cdef char *place = PyBytes_AS_STRING(data)
+    cdef ssize_t size = 0
+    cdef ssize_t piece
+    cdef Py_ssize_t wanted = 0
+    cdef int failure
+    cdef int64_t until_ns
+    while True:
+        with nogil:
+            piece = recv(fd, place, <size_t> limit, 0)
+            failure = system.errno
+            if piece > 0:
+                size = piece
+                until_ns = rc_now_ns() + READ_ON_NS
+                wanted = min(announced(place, size), limit)
+                while size < wanted and rc_now_ns() < until_ns:
+                    piece = recv(fd, place + size, <size_t> (wanted - size), 0)
+                    if piece <= 0:
+                        break  # the next receive comes upon it again
+                    size += piece
+        if piece >= 0 or size > 0:
+            return data[:size]
+        system.errno = failure
+        if failure != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()
+
+
+def receive(int fd, Py_ssize_t limit):
+    cdef char small[SMALL_BYTES]
+    cdef char *place = small
+    cdef ssize_t size
+    cdef int failure
+    cdef int64_t came_ns
+    cdef Worker worker = current_worker()
+    cdef Ring ring = worker.pool._ring if RC_HAS_GIL and worker is not None else None
+    data = None
+    if at_least_one(limit) > SMALL_BYTES:
+        data = PyBytes_FromStringAndSize(NULL, limit)
+        place = PyBytes_AS_STRING(data)
+    while True:
+        if ring is None:
+            with nogil:
+                size = recv(fd, place, <size_t> limit, 0)
+                failure = system.errno
+        else:
+            with nogil:
+                size = recv(fd, place, <size_t> limit, 0)
+                failure = system.errno
+                ring.door.approach(&worker.slot)
+                came_ns = rc_now_ns()
+            if ring.door.enter(rc_now_ns() - came_ns):
+                worker.pool.obey(ring.recall())
+        if size >= 0:
+            return PyBytes_FromStringAndSize(small, size) if data is None else (<bytes> data)[:size]
+        system.errno = failure
+        if failure != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()

@@ -1,0 +1,193 @@
+"""Workers on the wire: what they send and receive, and the door by which they come back to the interpreter."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runner_c import receive, receive_reply, send_at_once
+
+REPLY = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-length:  %d \r\nDate: y\r\n\r\n"
+
+
+@pytest.fixture(name="pair")
+def make_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets."""
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def test_what_is_sent_arrives_and_is_received_up_to_the_limit(pair: Any) -> None:
+    one, other = pair
+    assert send_at_once(one.fileno(), b"hello world") == 11
+    assert receive(other.fileno(), 5) == b"hello"
+    assert receive(other.fileno(), 100_000) == b" world"
+    assert send_at_once(one.fileno(), b"") == 0
+
+
+def test_a_full_socket_takes_what_it_has_room_for_and_then_nothing(pair: Any) -> None:
+    one, other = pair
+    data = bytes(range(256)) * 4096
+    sent = 0
+    while took := send_at_once(one.fileno(), data[sent:]):
+        sent += took
+    assert 0 < sent < len(data)
+    received = b""
+    while len(received) < sent:
+        received += receive(other.fileno(), 1 << 20)
+    assert received == data[:sent]
+
+
+def test_errors_are_those_of_the_system(pair: Any) -> None:
+    one, other = pair
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, (0).to_bytes(8, "little") + (20_000).to_bytes(8, "little"))
+    for read in (receive, receive_reply):
+        with pytest.raises(BlockingIOError):
+            read(one.fileno(), 100)
+    other.close()
+    assert receive(one.fileno(), 100) == b""
+    assert receive_reply(one.fileno(), 100) == b""
+    with pytest.raises(BrokenPipeError):
+        send_at_once(one.fileno(), b"x")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        receive(-1, 10)
+    for read in (receive, receive_reply):
+        with pytest.raises(ValueError, match="from 1 up, not -5"):
+            read(one.fileno(), -5)
+
+
+def test_a_shutdown_from_another_thread_ends_the_wait(pair: Any) -> None:
+    one, _ = pair
+    got: list[bytes] = []
+    for read in (receive, receive_reply):
+        thread = threading.Thread(target=lambda read=read: got.append(read(one.fileno(), 10)))
+        thread.start()
+        one.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert got == [b"", b""]
+
+
+def test_a_reply_is_received_whole_whatever_pieces_it_comes_in(pair: Any) -> None:
+    one, other = pair
+    body = b"z" * 5000
+    whole = REPLY % len(body) + body
+    for cut in (len(whole) - 1, len(whole) - 4999, len(whole) // 2):
+        got: list[bytes] = []
+        thread = threading.Thread(target=lambda got=got: got.append(receive_reply(other.fileno(), 1 << 18)))
+        thread.start()
+        one.sendall(whole[:cut])
+        # The rest comes when the first part has been read.
+        while not is_empty(other):
+            pass
+        one.sendall(whole[cut:])
+        thread.join(10)
+        rest = b"" if len(got[0]) == len(whole) else receive(other.fileno(), 1 << 18)
+        # More than 50 ms between the parts, on a busy machine, may end it early; then the rest is still to come.
+        assert got[0] + rest == whole
+
+
+def is_empty(sock: socket.socket) -> bool:
+    """Whether nothing can be read at once."""
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"no head at all",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nabc",
+        b"\r\n\r\n",
+        b"Content-Length: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabcdef",
+    ],
+)
+def test_an_odd_head_gives_what_is_there(pair: Any, odd: bytes) -> None:
+    one, other = pair
+    one.sendall(odd)
+    one.shutdown(socket.SHUT_WR)
+    got = b""
+    while piece := receive_reply(other.fileno(), 64):
+        assert len(piece) <= 64
+        got += piece
+    assert got == odd
+
+
+def test_an_update_that_comes_while_there_is_a_crowd_at_the_door_is_begun_when_the_crowd_has_gone(
+    queue_bot: Any, start: Any, patient_interpreter: None
+) -> None:
+    """Nobody is called while a hundred workers want the interpreter; all of them then block without coming back."""
+    pairs = [socket.socketpair() for _ in range(100)]
+    over = threading.Event()
+
+    def work(update: Any) -> None:
+        number = update["message"]["chat"]["id"]
+        if number < len(pairs):
+            assert receive(pairs[number][0].fileno(), 10) == b"go"
+        over.wait(60)
+
+    bot = queue_bot(work)
+    bot.push(len(pairs), chat=lambda index: index)
+    handle = start(bot, concurrency=110)
+    bot.record.wait_for_begun(len(pairs))
+    # From here on this thread keeps the GIL, if there is one, while the workers come to the door.
+    for _, there in pairs:
+        send_at_once(there.fileno(), b"go")
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until:
+        pass
+    for number in range(10):
+        assert handle.offer({"update_id": 10_000 + number, "message": {"chat": {"id": 1000 + number}}})
+    bot.record.wait_for_begun(110)
+    over.set()
+    bot.record.wait_for_ended(110)
+    assert bot.record.breaches == []
+    assert bot.errors == []
+    for one, other in pairs:
+        one.close()
+        other.close()
+
+
+@pytest.fixture(name="patient_interpreter")
+def make_interpreter_patient() -> Iterator[None]:
+    """Nobody takes the GIL from a thread that computes."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(10.0)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_a_thread_that_keeps_the_interpreter_does_not_keep_updates_from_beginning(queue_bot: Any, start: Any) -> None:
+    """While one handler computes without a pause, others come and go on the wire."""
+    over = threading.Event()
+
+    def work(update: Any) -> None:
+        if update["message"]["chat"]["id"] == 0:
+            while not over.is_set():
+                sum(range(1000))
+            return
+        here, there = socket.socketpair()
+        with here, there:
+            for _ in range(3):
+                there.send(b"x")
+                assert receive(here.fileno(), 10) == b"x"
+
+    bot = queue_bot(work)
+    bot.push(301, chat=lambda index: index)
+    start(bot, concurrency=100)
+    bot.record.wait_for_ended(300)
+    over.set()
+    bot.record.wait_for_ended(301)
+    assert bot.errors == []
