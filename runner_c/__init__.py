@@ -12,7 +12,7 @@ from runner_c._delivery import Delivery
 from runner_c._keys import BYPASS, by_chat, by_chat_thread, by_user
 from runner_c._sessions import MemoryStorage
 from runner_c._sink import current
-from runner_c._wire import receive, receive_reply, send_at_once
+from runner_c._wire import receive, receive_reply, send_at_once, wait_for_data
 from runner_c.deadline import Overdue
 from runner_c.errors import (
     ConfigError,
@@ -72,4 +72,5 @@ __all__ = [
     "run",
     "send_at_once",
     "sequentialize",
+    "wait_for_data",
 ]

@@ -44,11 +44,15 @@ cdef class Intake(TicketRunner):
     cdef readonly bint is_last_known
     cdef bint _is_accepting
     cdef bint _is_full
+    # What the source waits for, if it does.
     cdef bint _is_source_waiting
+    cdef int64_t _source_mark
+    cdef bint _is_oldest_awaited
     cdef bint _is_sealed
     cdef counters_t _count
 
     cdef int64_t _room(self) noexcept nogil
+    cdef void _await(self, int64_t mark, bint is_oldest_awaited) noexcept nogil
     cdef int64_t _reserve(self, int64_t wanted) noexcept
     cdef bint _admit(self, list updates, bint is_polled) except -1
     cdef void _enlist(self, ticket_t *ticket) noexcept nogil

@@ -38,6 +38,8 @@ class Intake:
 
         *Blocks* while the backlog is full, and then until it has come down to three quarters.
         """
+    def wait_for_fewer(self, count: int, timeout_s: float) -> None:
+        """Wait while more than `count` updates are held, for `timeout_s` seconds at most."""
     def wait_for_demand(self, plenty: int, timeout_s: float) -> None:
         """Wait while more than `plenty` updates are ready that no worker has taken, for `timeout_s` seconds at most."""
     def wait_for_progress(self, oldest_id: int | None, timeout_s: float) -> None:

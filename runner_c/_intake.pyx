@@ -157,7 +157,7 @@ cdef class Intake(TicketRunner):
                 self._enlist(ticket)
                 ticket = ticket.next
         # Room that was reserved for duplicates is free again, and nobody will settle it.
-        if self._is_source_waiting and self._held + self._reserved <= self._low_water:
+        if self._is_source_waiting and self._held + self._reserved <= self._source_mark:
             self._is_source_waiting = False
             is_source_due = True
         rc_unlock(&self._lock)
@@ -215,9 +215,28 @@ cdef class Intake(TicketRunner):
                 rc_unlock(&self._lock)
                 return room
             self._is_full = True
-            self._is_source_waiting = True
+            self._await(self._low_water, False)
             rc_unlock(&self._lock)
             rc_park(&self._source_parker, -1)
+
+    cdef void _await(self, int64_t mark, bint is_oldest_awaited) noexcept nogil:
+        """Have the source unparked when no more than `mark` updates are held, or also when the oldest is settled."""
+        self._source_mark = mark
+        self._is_oldest_awaited = is_oldest_awaited
+        self._is_source_waiting = True
+
+    def wait_for_fewer(self, int64_t count, double timeout_s):
+        """Wait while more than `count` updates are held, for `timeout_s` at most."""
+        cdef int64_t deadline_ns = rc_now_ns() + <int64_t> (timeout_s * 1e9)
+        while True:
+            rc_lock(&self._lock)
+            if not self._is_accepting or self._held + self._reserved <= count or rc_now_ns() >= deadline_ns:
+                self._is_source_waiting = False
+                rc_unlock(&self._lock)
+                return
+            self._await(count, False)
+            rc_unlock(&self._lock)
+            rc_park(&self._source_parker, deadline_ns)
 
     def wait_for_demand(self, int64_t plenty, double timeout_s):
         """Wait while more than `plenty` updates are ready and no worker has them, for `timeout_s` at most.
@@ -237,7 +256,7 @@ cdef class Intake(TicketRunner):
             if not self._is_accepting:
                 rc_unlock(&self._lock)
                 return
-            self._is_source_waiting = True
+            self._await(-1, True)
             rc_unlock(&self._lock)
             if self.oldest_unfinished() != oldest_id:
                 return

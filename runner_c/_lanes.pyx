@@ -33,6 +33,10 @@ cdef enum:
     FIRST_BUCKETS = 8
 
 
+cdef extern from *:
+    int lowest_bit "__builtin_ctzll" (uint64_t bits) noexcept nogil
+
+
 cdef inline unsigned int stripe_of(uint64_t hash) noexcept nogil:
     return <unsigned int> ((hash * <uint64_t> 0x9E3779B97F4A7C15ULL) >> 58)
 
@@ -101,7 +105,7 @@ cdef class Lanes:
     cdef bint enter(self, ticket_t *ticket) except -1:
         """Queue a ticket behind the last of each of its keys; true when it is ready at once."""
         cdef uint64_t mask = 0
-        cdef int index
+        cdef uint64_t left
         cdef int number
         cdef int waits = 0
         cdef stripe_t *stripe
@@ -111,9 +115,10 @@ cdef class Lanes:
             return True
         for number in range(ticket.links):
             mask |= <uint64_t> 1 << stripe_of(ticket.link[number].hash)
-        for index in range(STRIPES):
-            if mask >> index & 1:
-                rc_lock(&self._stripes[index].lock)
+        left = mask
+        while left:
+            rc_lock(&self._stripes[lowest_bit(left)].lock)
+            left &= left - 1
         for number in range(ticket.links):
             link = &ticket.link[number]
             stripe = &self._stripes[stripe_of(link.hash)]
@@ -132,9 +137,10 @@ cdef class Lanes:
                 waits += 1
         # Written under the locks: whoever settles a predecessor needs one of them to count it down.
         ticket.waits = waits
-        for index in range(STRIPES):
-            if mask >> index & 1:
-                rc_unlock(&self._stripes[index].lock)
+        left = mask
+        while left:
+            rc_unlock(&self._stripes[lowest_bit(left)].lock)
+            left &= left - 1
         return waits == 0
 
     cdef ticket_t *leave(self, ticket_t *ticket) noexcept:

@@ -112,11 +112,13 @@ cdef class Poller:
         limit = min(self._sink.wait_for_room(), self._limit)
         if limit <= 0:
             return None
-        if limit > 1:
-            self._sink.wait_for_demand(READY_BATCHES * limit, READY_REST_S)
         if self._is_done_mode:
+            # What is unfinished comes again with each poll: few polls with many new ones, not many with few.
+            self._sink.wait_for_fewer(self._limit // 2, READY_REST_S)
             # The reply begins with what is unfinished and known: room for new ones is not what limits it.
             limit = self._limit
+        else:
+            self._sink.wait_for_demand(READY_BATCHES * limit, READY_REST_S)
         offset = self._offset()
         if self._source.has_offset:
             self._hold_back(offset)

@@ -235,7 +235,8 @@ cdef class Sink(Intake):
             else:
                 self._count.skipped += 1
             if self._is_source_waiting and (
-                self._held - 1 + self._reserved <= self._low_water or self._is_oldest_polled(ticket)
+                self._held - 1 + self._reserved <= self._source_mark
+                or (self._is_oldest_awaited and self._is_oldest_polled(ticket))
             ):
                 self._is_source_waiting = False
                 is_source_due = True

@@ -24,3 +24,13 @@ def receive_reply(fd: int, limit: int) -> bytes:
     A large reply then costs one turn at the interpreter instead of one for each piece. What comes back may still be
     incomplete: after 50 ms, at `limit` bytes, or where the head is odd; then the caller goes on.
     """
+
+def wait_for_data(fd: int, timeout_s: float) -> bool:
+    """Wait as `receive` does, and take nothing: for a socket with a layer on it, such as TLS.
+
+    Returns:
+        True when there is something to read, the end of the stream or an error; False after `timeout_s` seconds.
+
+    Raises:
+        OSError: as of ``select.poll``.
+    """

@@ -3,7 +3,7 @@
 Guarantees
     - `send_at_once` never waits and keeps the interpreter: to let go of it and to get it back would cost more than the
       system call, and under the GIL a place in the queue.
-    - `receive` waits detached, and a worker of a pool comes back through the door (_door.pyx).
+    - `receive` and `wait_for_data` wait detached, and a worker of a pool comes back through the door (_door.pyx).
     - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
 Assumes
     - Nobody closes the descriptor meanwhile; to shut the socket down is how another thread ends the wait.
@@ -36,6 +36,15 @@ cdef extern from "<string.h>" nogil:
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char *one, const char *other, size_t size)
 
+cdef extern from "<poll.h>" nogil:
+    enum: POLLIN
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *looks, unsigned long count, int timeout_ms)
+
+cdef double LONGEST_S = 2_000_000.0  # poll takes an int of milliseconds
 cdef int64_t READ_ON_NS = 50_000_000
 
 cdef enum:
@@ -114,6 +123,11 @@ def receive_reply(int fd, Py_ssize_t limit):
         PyErr_CheckSignals()
 
 
+cdef Ring ring_of(Worker worker):
+    """The ring by whose door the calling thread comes back; None if it need not."""
+    return worker.pool._ring if RC_HAS_GIL and worker is not None else None
+
+
 def receive(int fd, Py_ssize_t limit):
     cdef char small[SMALL_BYTES]
     cdef char *place = small
@@ -121,26 +135,51 @@ def receive(int fd, Py_ssize_t limit):
     cdef int failure
     cdef int64_t came_ns
     cdef Worker worker = current_worker()
-    cdef Ring ring = worker.pool._ring if RC_HAS_GIL and worker is not None else None
+    cdef Ring ring = ring_of(worker)
     data = None
     if at_least_one(limit) > SMALL_BYTES:
         data = PyBytes_FromStringAndSize(NULL, limit)
         place = PyBytes_AS_STRING(data)
     while True:
-        if ring is None:
-            with nogil:
-                size = recv(fd, place, <size_t> limit, 0)
-                failure = system.errno
-        else:
-            with nogil:
-                size = recv(fd, place, <size_t> limit, 0)
-                failure = system.errno
+        with nogil:
+            size = recv(fd, place, <size_t> limit, 0)
+            failure = system.errno
+            if ring is not None:
                 ring.door.approach(&worker.slot)
                 came_ns = rc_now_ns()
-            if ring.door.enter(rc_now_ns() - came_ns):
-                worker.pool.obey(ring.recall())
+        if ring is not None and ring.door.enter(rc_now_ns() - came_ns):
+            worker.pool.obey(ring.recall())
         if size >= 0:
             return PyBytes_FromStringAndSize(small, size) if data is None else (<bytes> data)[:size]
+        system.errno = failure
+        if failure != EINTR:
+            PyErr_SetFromErrno(OSError)
+        PyErr_CheckSignals()
+
+
+def wait_for_data(int fd, double timeout_s):
+    cdef pollfd look
+    cdef int found
+    cdef int failure
+    cdef int64_t came_ns
+    cdef int64_t left_ms
+    cdef int64_t deadline_ns = rc_now_ns() + <int64_t> (min(max(timeout_s, 0.0), LONGEST_S) * 1e9)
+    cdef Worker worker = current_worker()
+    cdef Ring ring = ring_of(worker)
+    look.fd = fd
+    look.events = POLLIN
+    while True:
+        left_ms = max(0, (deadline_ns - rc_now_ns() + 999_999) // 1_000_000)
+        with nogil:
+            found = poll(&look, 1, <int> left_ms)
+            failure = system.errno
+            if ring is not None:
+                ring.door.approach(&worker.slot)
+                came_ns = rc_now_ns()
+        if ring is not None and ring.door.enter(rc_now_ns() - came_ns):
+            worker.pool.obey(ring.recall())
+        if found >= 0:
+            return found > 0
         system.errno = failure
         if failure != EINTR:
             PyErr_SetFromErrno(OSError)

@@ -38,6 +38,8 @@ INTERRUPT_WAIT_S = 0.05
 """How long handlers have to end, at the deadline of a stop and once more after they were interrupted."""
 LAST_WAIT_S = 0.02
 """How long the threads that are left have to end when handlers were given up."""
+LAST_JOIN_S = 1.0
+"""How long a stop waits for the runner's own thread after the report is there."""
 FAILURE_GRACE_S = 25.0
 """How long handlers may go on when an error has ended the run."""
 CONFIRM_WAIT_S = 5.0
@@ -117,6 +119,10 @@ class Life:
     def is_over(self) -> bool:
         """Tell whether the life has ended."""
         return self.future.done()
+
+    def join(self) -> None:
+        """Wait until the runner's own thread is gone too, a second at most: callbacks of its future run in it."""
+        self._thread.join(LAST_JOIN_S)
 
     def is_own_thread(self) -> bool:
         """Tell whether the calling thread belongs to this life, so that it cannot wait for its end."""

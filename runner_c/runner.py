@@ -112,6 +112,9 @@ class RunnerHandle:
             if life.report is None:
                 raise RunnerError(f"the stop failed: {describe_error(error)}") from error
             return life.report
+        finally:
+            if life.is_over():
+                life.join()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the runner has ended.

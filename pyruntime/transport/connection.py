@@ -36,6 +36,7 @@ from pyruntime.transport.endpoint import Endpoint
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.reply import ReplyReader
 from pyruntime.transport.resolver import resolve
+from pyruntime.transport.secured import SecuredSocket
 from runner_c import receive, receive_reply, send_at_once
 
 __all__ = ["Connection", "connect", "reason_of"]
@@ -64,6 +65,7 @@ class Connection:
         "_read",
         "_receive_first",
         "_recv",
+        "_secured",
         "_send",
         "_send_first",
         "_sock",
@@ -77,14 +79,22 @@ class Connection:
     ) -> None:
         self._sock = sock
         self._first_read_bytes = first_read_bytes
-        self._send = sock.send
-        self._recv = sock.recv
+        self._send: Callable[[bytes | memoryview], int] = sock.send
+        self._recv: Callable[[int], bytes] = sock.recv
         self._is_tls = isinstance(sock, ssl.SSLSocket)
-        # What has been replaced (by gevent, say) or has a layer on it is left to its own methods.
-        is_plain = type(sock) is socket.socket and _IS_LINUX
-        read = receive if first_read_bytes <= _FIRST_READ_BYTES else receive_reply
-        self._send_first: Callable[[bytes], int] = partial(send_at_once, sock.fileno()) if is_plain else sock.send
-        self._receive_first: Callable[[int], bytes] = partial(read, sock.fileno()) if is_plain else sock.recv
+        # Sockets that have been replaced, by gevent for one, are left to their own methods.
+        self._send_first: Callable[[bytes], int] = sock.send
+        self._receive_first: Callable[[int], bytes] = sock.recv
+        if _IS_LINUX and type(sock) is socket.socket:
+            read = receive if first_read_bytes <= _FIRST_READ_BYTES else receive_reply
+            self._send_first = partial(send_at_once, sock.fileno())
+            self._receive_first = partial(read, sock.fileno())
+        self._secured: SecuredSocket | None = None
+        if _IS_LINUX and type(sock) is ssl.SSLSocket:
+            self._secured = SecuredSocket(sock)
+            self._send = self._send_first = self._secured.send
+            self._recv = self._secured.receive
+            self._receive_first = self._secured.receive_first
         self._timeout_s = 0.0
         self._deadline = 0.0
         self._is_open = True
@@ -128,7 +138,8 @@ class Connection:
         self._is_open = False
         self.leave_guard()
         # They know the number of the descriptor, which may soon be somebody else's.
-        self._send_first, self._receive_first = self._send, self._recv
+        if self._secured is None:
+            self._send_first, self._receive_first = self._send, self._recv
         self._sock.close()
 
     def is_quiet(self) -> bool:
@@ -160,6 +171,8 @@ class Connection:
             if self._timeout_s != timeout_s:
                 self._set_timeout(timeout_s)
             self._deadline = monotonic() + timeout_s
+            if self._secured is not None:
+                self._secured.deadline = self._deadline
             try:
                 sent = self._send_first(request)
                 if sent != len(request):
@@ -188,9 +201,11 @@ class Connection:
         """Bound each wait on the socket.
 
         On Linux the kernel does it for plain sockets: they stay blocking, which saves the poll() that Python would
-        otherwise do before each send and recv. TLS needs Python's way, since OpenSSL reads several times per call.
+        otherwise do before each send and recv. Secured ones go by the deadline.
         """
-        if _IS_LINUX and not self._is_tls:
+        if self._secured is not None:
+            pass
+        elif _IS_LINUX and not self._is_tls:
             # The kernel takes 0 for "for ever".
             microseconds = max(1, int(timeout_s * 1e6))
             packed = _KERNEL_TIMEOUT.pack(*divmod(microseconds, 1_000_000))

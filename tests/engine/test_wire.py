@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import receive, receive_reply, send_at_once
+from runner_c import receive, receive_reply, send_at_once, wait_for_data
 
 REPLY = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-length:  %d \r\nDate: y\r\n\r\n"
 
@@ -63,15 +63,28 @@ def test_errors_are_those_of_the_system(pair: Any) -> None:
             read(one.fileno(), -5)
 
 
+def test_data_the_end_and_an_error_end_the_wait_for_data_and_so_does_its_time(pair: Any) -> None:
+    one, other = pair
+    begun_s = time.monotonic()
+    assert not wait_for_data(one.fileno(), 0.05)
+    assert time.monotonic() - begun_s >= 0.05
+    assert not wait_for_data(one.fileno(), -1.0)
+    other.send(b"x")
+    assert wait_for_data(one.fileno(), 1e300)
+    assert receive(one.fileno(), 10) == b"x"
+    other.close()
+    assert wait_for_data(one.fileno(), 30.0)
+
+
 def test_a_shutdown_from_another_thread_ends_the_wait(pair: Any) -> None:
     one, _ = pair
-    got: list[bytes] = []
-    for read in (receive, receive_reply):
+    got: list[bytes | bool] = []
+    for read in (receive, receive_reply, wait_for_data):
         thread = threading.Thread(target=lambda read=read: got.append(read(one.fileno(), 10)))
         thread.start()
         one.shutdown(socket.SHUT_RDWR)
         thread.join(10)
-    assert got == [b"", b""]
+    assert got == [b"", b"", True]
 
 
 def test_a_reply_is_received_whole_whatever_pieces_it_comes_in(pair: Any) -> None:
