@@ -12,7 +12,8 @@ import ssl
 import threading
 
 from pyruntime.errors import ConnectionLost, NetworkError
-from pyruntime.transport.connection import Connection, connect
+from pyruntime.transport.connection import Connection
+from pyruntime.transport.dial import connect
 from pyruntime.transport.endpoint import Endpoint
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.pool import Pool
