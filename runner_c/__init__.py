@@ -12,7 +12,7 @@ from runner_c._delivery import Delivery
 from runner_c._keys import BYPASS, by_chat, by_chat_thread, by_user
 from runner_c._sessions import MemoryStorage
 from runner_c._sink import current
-from runner_c._wire import receive, receive_reply, send_at_once, wait_for_data
+from runner_c._wire import exchange, plain_reply, receive, receive_reply, wait_for_data
 from runner_c.deadline import Overdue
 from runner_c.errors import (
     ConfigError,
@@ -67,10 +67,11 @@ __all__ = [
     "create_sequential_sink",
     "create_source",
     "current",
+    "exchange",
+    "plain_reply",
     "receive",
     "receive_reply",
     "run",
-    "send_at_once",
     "sequentialize",
     "wait_for_data",
 ]

@@ -1,10 +1,17 @@
 """The wire: how a thread sends a request and waits for what comes back, so that the pool knows of it."""
 
-def send_at_once(fd: int, data: bytes) -> int:
-    """Hand data to the system without waiting; return how many bytes it took, 0 when it has no room.
+def exchange(fd: int, request: bytes, limit: int) -> bytes | int:
+    """Send a request and return the first of what comes back, at most `limit` bytes; b"" at the end of the stream.
+
+    *Blocks* in the second half only, as `receive` does.
+
+    Returns:
+        an int where the system did not take the whole request, and then nothing was received: how many bytes it took
+        (maybe 0), or, below 0, the negative ``errno`` with which it refused.
 
     Raises:
-        OSError: as of ``socket.send``.
+        ValueError: `limit` is less than 1.
+        OSError: as of ``socket.recv``, after the whole request was sent; see `receive`.
     """
 
 def receive(fd: int, limit: int) -> bytes:
@@ -23,6 +30,13 @@ def receive_reply(fd: int, limit: int) -> bytes:
 
     A large reply then costs one turn at the interpreter instead of one for each piece. What comes back may still be
     incomplete: after 50 ms, at `limit` bytes, or where the head is odd; then the caller goes on.
+    """
+
+def plain_reply(reply: bytes, max_body_bytes: int) -> tuple[int, bytes] | None:
+    """Return status and body of a whole HTTP/1.1 reply whose head is as plain as that of nearly every reply.
+
+    Plain: lines that end in CRLF, one Content-Length, which agrees with what is here, no Transfer-Encoding, and nothing
+    that ends the connection. None for every other reply, complete or not: that one has to be read by the book.
     """
 
 def wait_for_data(fd: int, timeout_s: float) -> bool:

@@ -1,9 +1,9 @@
 """The wire: how a thread sends a request and waits for what comes back, so that the ring knows of it.
 
 Guarantees
-    - `send_at_once` never waits and keeps the interpreter: to let go of it and to get it back would cost more than the
-      system call, and under the GIL a place in the queue.
-    - `receive` and `wait_for_data` wait detached, and a worker of a pool comes back through the door (_door.pyx).
+    - `exchange` sends without waiting and keeps the interpreter meanwhile: to let go of it and to get it back would cost
+      more than the system call, and under the GIL a place in the queue.
+    - All wait for data detached, and a worker of a pool comes back through the door (_door.pyx).
     - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
 Assumes
     - Nobody closes the descriptor meanwhile; to shut the socket down is how another thread ends the wait.
@@ -32,6 +32,7 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef extern from "<string.h>" nogil:
     void *memmem(const void *where, size_t size, const void *what, size_t what_size)
     void *memchr(const void *where, int what, size_t size)
+    int memcmp(const void *one, const void *other, size_t size)
 
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char *one, const char *other, size_t size)
@@ -48,19 +49,21 @@ cdef double LONGEST_S = 2_000_000.0  # poll takes an int of milliseconds
 cdef int64_t READ_ON_NS = 50_000_000
 
 cdef enum:
+    MAX_HEAD_BYTES = 65536
     SMALL_BYTES = 16384  # for what fits, the stack saves an allocation
 
 
-def send_at_once(int fd, bytes data not None):
+cdef ssize_t send_at_once(int fd, bytes data) except? -1:
+    """Return how many bytes the system took, or the negative errno with which it refused."""
     cdef ssize_t sent
     while True:
-        sent = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
+        sent = send(fd, PyBytes_AS_STRING(data), <size_t> PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
         if sent >= 0:
             return sent
         if system.errno == EAGAIN:
             return 0
         if system.errno != EINTR:
-            PyErr_SetFromErrno(OSError)
+            return -system.errno
         PyErr_CheckSignals()
 
 
@@ -86,6 +89,76 @@ cdef Py_ssize_t announced(const char *reply, Py_ssize_t size) noexcept nogil:
             return (head_end - reply) + 4 + length
         line = end + 1
     return 0
+
+
+cdef inline bint begins(const char *line, const char *end, const char *name, Py_ssize_t size) noexcept nogil:
+    return end - line >= size and strncasecmp(line, name, <size_t> size) == 0
+
+
+cdef Py_ssize_t plain_head(const char *reply, Py_ssize_t size, int64_t *length) noexcept nogil:
+    """Return where the body of a reply begins whose head leaves no doubt about it; 0 for every other one.
+
+    No doubt: HTTP/1.1, a status with a body, lines that end in CRLF, one Content-Length, no Transfer-Encoding, and
+    Connection, if it is there, says keep-alive.
+    """
+    cdef const char *line = reply
+    cdef const char *end
+    cdef const char *value
+    cdef bint is_first = True
+    cdef bint has_length = False
+    while True:
+        end = <const char *> memchr(line, 10, <size_t> (reply + size - line))
+        if end == NULL or end == line or memchr(line, 13, <size_t> (end - line)) != end - 1:
+            return 0
+        end -= 1  # without CRLF
+        if is_first:
+            is_first = False
+            if end - line < 12 or memcmp(line, b"HTTP/1.1 ", 9) != 0 or not (50 <= line[9] <= 57):
+                return 0
+            if not (48 <= line[10] <= 57 and 48 <= line[11] <= 57) or (end - line > 12 and line[12] != 32):
+                return 0
+            if memcmp(line + 9, b"204", 3) == 0 or memcmp(line + 9, b"304", 3) == 0:
+                return 0
+        elif end == line:
+            return end + 2 - reply if has_length else 0
+        elif 0 <= line[0] <= 32 or end - reply > MAX_HEAD_BYTES or begins(line, end, b"transfer-encoding", 17):
+            return 0
+        elif begins(line, end, b"content-length", 14):
+            value = line + 14
+            if has_length or value == end or value[0] != 58:
+                return 0
+            value += 1
+            while value < end and value[0] == 32:
+                value += 1
+            if not (0 < end - value < 16):
+                return 0
+            has_length = True
+            length[0] = 0
+            while value < end:
+                if not (48 <= value[0] <= 57):
+                    return 0
+                length[0] = 10 * length[0] + (value[0] - 48)
+                value += 1
+        elif begins(line, end, b"connection", 10):
+            value = line + 10
+            if value == end or value[0] != 58:
+                return 0
+            value += 1
+            while value < end and value[0] == 32:
+                value += 1
+            if end - value != 10 or strncasecmp(value, b"keep-alive", 10) != 0:
+                return 0
+        line = end + 2
+
+
+def plain_reply(bytes reply not None, int64_t max_body_bytes):
+    cdef const char *data = PyBytes_AS_STRING(reply)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(reply)
+    cdef int64_t length = 0
+    cdef Py_ssize_t begin = plain_head(data, size, &length)
+    if begin == 0 or size - begin != length or length > max_body_bytes:
+        return None
+    return 100 * (data[9] - 48) + 10 * (data[10] - 48) + (data[11] - 48), reply[begin:]
 
 
 cdef Py_ssize_t at_least_one(Py_ssize_t limit) except -1:
@@ -129,17 +202,26 @@ cdef Ring ring_of(Worker worker):
 
 
 def receive(int fd, Py_ssize_t limit):
+    return exchange(fd, b"", limit)
+
+
+def exchange(int fd, bytes request not None, Py_ssize_t limit):
     cdef char small[SMALL_BYTES]
     cdef char *place = small
+    cdef ssize_t sent
     cdef ssize_t size
     cdef int failure
     cdef int64_t came_ns
     cdef Worker worker = current_worker()
     cdef Ring ring = ring_of(worker)
-    data = None
+    large = None
     if at_least_one(limit) > SMALL_BYTES:
-        data = PyBytes_FromStringAndSize(NULL, limit)
-        place = PyBytes_AS_STRING(data)
+        large = PyBytes_FromStringAndSize(NULL, limit)
+        place = PyBytes_AS_STRING(large)
+    if PyBytes_GET_SIZE(request):
+        sent = send_at_once(fd, request)
+        if sent < PyBytes_GET_SIZE(request):
+            return sent
     while True:
         with nogil:
             size = recv(fd, place, <size_t> limit, 0)
@@ -150,7 +232,7 @@ def receive(int fd, Py_ssize_t limit):
         if ring is not None and ring.door.enter(rc_now_ns() - came_ns):
             worker.pool.obey(ring.recall())
         if size >= 0:
-            return PyBytes_FromStringAndSize(small, size) if data is None else (<bytes> data)[:size]
+            return PyBytes_FromStringAndSize(small, size) if large is None else (<bytes> large)[:size]
         system.errno = failure
         if failure != EINTR:
             PyErr_SetFromErrno(OSError)

@@ -21,6 +21,7 @@ A reset without a FIN proves nothing: then, and on other systems, ``may_have_arr
 from __future__ import annotations
 
 import fcntl
+import os
 import select
 import socket
 import ssl
@@ -33,9 +34,9 @@ from time import monotonic
 
 from pyruntime.errors import BadReply, ConnectionLost, Interrupted, NetworkError, ReadTimeout
 from pyruntime.transport.guard import Guard
-from pyruntime.transport.reply import ReplyReader
+from pyruntime.transport.reply import read_reply
 from pyruntime.transport.secured import SecuredSocket
-from runner_c import receive, receive_reply, send_at_once
+from runner_c import exchange, receive_reply
 
 __all__ = ["FIRST_READ_BYTES", "Connection", "reason_of", "seconds_until"]
 
@@ -55,17 +56,17 @@ class Connection:
     """
 
     __slots__ = (
+        "_begin",
         "_deadline",
         "_first_read_bytes",
         "_guard",
         "_is_open",
         "_is_tls",
-        "_read",
+        "_max_reply_bytes",
         "_receive_first",
         "_recv",
         "_secured",
         "_send",
-        "_send_first",
         "_sock",
         "_timeout_s",
         "epoch",
@@ -81,22 +82,23 @@ class Connection:
         self._recv: Callable[[int], bytes] = sock.recv
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         # Sockets that have been replaced, by gevent for one, are left to their own methods.
-        self._send_first: Callable[[bytes], int] = sock.send
+        self._begin: Callable[[bytes, int], bytes | int] = self._begin_by_methods
         self._receive_first: Callable[[int], bytes] = sock.recv
         if _IS_LINUX and type(sock) is socket.socket:
-            read = receive if first_read_bytes <= FIRST_READ_BYTES else receive_reply
-            self._send_first = partial(send_at_once, sock.fileno())
-            self._receive_first = partial(read, sock.fileno())
+            if first_read_bytes <= FIRST_READ_BYTES:
+                self._begin = partial(exchange, sock.fileno())
+            else:
+                self._receive_first = partial(receive_reply, sock.fileno())
         self._secured: SecuredSocket | None = None
         if _IS_LINUX and type(sock) is ssl.SSLSocket:
             self._secured = SecuredSocket(sock)
-            self._send = self._send_first = self._secured.send
+            self._send = self._secured.send
             self._recv = self._secured.receive
             self._receive_first = self._secured.receive_first
         self._timeout_s = 0.0
         self._deadline = 0.0
         self._is_open = True
-        self._read = ReplyReader(max_reply_bytes).read
+        self._max_reply_bytes = max_reply_bytes
         self._guard: Guard | None = None
         self.epoch = epoch
         self.idle_since = 0.0
@@ -136,8 +138,9 @@ class Connection:
         self._is_open = False
         self.leave_guard()
         # They know the number of the descriptor, which may soon be somebody else's.
+        self._begin = self._begin_by_methods
         if self._secured is None:
-            self._send_first, self._receive_first = self._send, self._recv
+            self._receive_first = self._recv
         self._sock.close()
 
     def is_quiet(self) -> bool:
@@ -172,16 +175,13 @@ class Connection:
             if self._secured is not None:
                 self._secured.deadline = self._deadline
             try:
-                sent = self._send_first(request)
-                if sent != len(request):
-                    self._send_rest(request, sent)
-            except OSError as error:
-                raise self._explain_send(error, timeout_s) from error
-            try:
-                piece = self._receive_first(self._first_read_bytes)
+                piece = self._begin(request, self._first_read_bytes)
+                if isinstance(piece, int):
+                    self._send_rest(request, piece)
+                    piece = self._receive_first(self._first_read_bytes)
                 if not piece:
                     raise self._explain_silence(len(request))
-                status, body, is_reusable = self._read(piece, self._receive)
+                status, body, is_reusable = read_reply(piece, self._receive, self._max_reply_bytes)
             except OSError as error:
                 raise self._explain_read(error, timeout_s) from error
             except BadReply as error:
@@ -215,23 +215,36 @@ class Connection:
             self._sock.settimeout(max(timeout_s, 1e-6))
         self._timeout_s = timeout_s
 
+    def _begin_by_methods(self, request: bytes, limit: int) -> bytes | int:
+        """Do as `runner_c.exchange` does, with the methods of the socket."""
+        try:
+            sent = self._send(request)
+        except OSError as error:
+            raise self._explain_send(error) from error
+        return self._receive_first(limit) if sent == len(request) else sent
+
     def _send_rest(self, request: bytes, sent: int) -> None:
-        """Send what the first send left over."""
-        with memoryview(request) as view:
-            while sent < len(request):
-                self._set_timeout(seconds_until(self._deadline))
-                sent += self._send(view[sent:])
+        """Send what the first send left over; `sent` below 0 is the negative errno with which that failed."""
+        try:
+            if sent < 0:
+                raise OSError(-sent, os.strerror(-sent))
+            with memoryview(request) as view:
+                while sent < len(request):
+                    self._set_timeout(seconds_until(self._deadline))
+                    sent += self._send(view[sent:])
+        except OSError as error:
+            raise self._explain_send(error) from error
 
     def _receive(self, wanted: int) -> bytes:
         """Read a further piece of a reply within what is left of its time."""
         self._set_timeout(seconds_until(self._deadline))
         return self._recv(wanted)
 
-    def _explain_send(self, error: OSError, timeout_s: float) -> NetworkError:
+    def _explain_send(self, error: OSError) -> NetworkError:
         if self._guard is not None and self._guard.is_cut:
             return Interrupted(detail="interrupted", may_have_arrived=False)
         if _is_time_up(error):
-            return ConnectionLost(detail=f"the server took no data for {timeout_s:g} s", may_have_arrived=False)
+            return ConnectionLost(detail="the server took no data within the time of the call", may_have_arrived=False)
         return ConnectionLost(detail=f"connection lost while sending: {reason_of(error)}", may_have_arrived=False)
 
     def _explain_read(self, error: OSError, timeout_s: float) -> NetworkError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import receive, receive_reply, send_at_once, wait_for_data
+from runner_c import exchange, receive, receive_reply, wait_for_data
 
 REPLY = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-length:  %d \r\nDate: y\r\n\r\n"
 
@@ -26,23 +27,38 @@ def make_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_what_is_sent_arrives_and_is_received_up_to_the_limit(pair: Any) -> None:
     one, other = pair
-    assert send_at_once(one.fileno(), b"hello world") == 11
+    one.sendall(b"hello world")
     assert receive(other.fileno(), 5) == b"hello"
     assert receive(other.fileno(), 100_000) == b" world"
-    assert send_at_once(one.fileno(), b"") == 0
 
 
-def test_a_full_socket_takes_what_it_has_room_for_and_then_nothing(pair: Any) -> None:
+def test_an_exchange_sends_and_returns_what_comes_back(pair: Any) -> None:
+    one, other = pair
+    for limit, expected in ((100, b"the reply"), (100_000, b"the reply"), (3, b"the")):
+        thread = threading.Thread(target=lambda: other.sendall(b"the reply" if other.recv(100) == b"request" else b"?"))
+        thread.start()
+        assert exchange(one.fileno(), b"request", limit) == expected
+        thread.join()
+
+
+def test_an_exchange_that_the_system_does_not_take_whole_says_how_much_it_took(pair: Any) -> None:
     one, other = pair
     data = bytes(range(256)) * 4096
-    sent = 0
-    while took := send_at_once(one.fileno(), data[sent:]):
-        sent += took
+    sent = exchange(one.fileno(), data, 100)
+    assert isinstance(sent, int)
     assert 0 < sent < len(data)
+    assert exchange(one.fileno(), data, 100) == 0
     received = b""
     while len(received) < sent:
         received += receive(other.fileno(), 1 << 20)
     assert received == data[:sent]
+
+
+def test_an_exchange_that_the_system_refuses_gives_the_reason(pair: Any) -> None:
+    one, other = pair
+    other.close()
+    assert exchange(one.fileno(), b"x", 100) == -errno.EPIPE
+    assert exchange(-1, b"x", 100) == -errno.EBADF
 
 
 def test_errors_are_those_of_the_system(pair: Any) -> None:
@@ -54,8 +70,6 @@ def test_errors_are_those_of_the_system(pair: Any) -> None:
     other.close()
     assert receive(one.fileno(), 100) == b""
     assert receive_reply(one.fileno(), 100) == b""
-    with pytest.raises(BrokenPipeError):
-        send_at_once(one.fileno(), b"x")
     with pytest.raises(OSError, match="Bad file descriptor"):
         receive(-1, 10)
     for read in (receive, receive_reply):
@@ -157,7 +171,7 @@ def test_an_update_that_comes_while_there_is_a_crowd_at_the_door_is_begun_when_t
     bot.record.wait_for_begun(len(pairs))
     # From here on this thread keeps the GIL, if there is one, while the workers come to the door.
     for _, there in pairs:
-        send_at_once(there.fileno(), b"go")
+        there.send(b"go")
     until = time.monotonic() + 0.2
     while time.monotonic() < until:
         pass
