@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 import ssl
-import threading
 import weakref
 from collections.abc import Iterable
 from functools import partial
-from http import HTTPStatus
-from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
 
-import ujson
-
 from pyruntime.argument import check_methods, check_seconds, check_text, check_whole_number
+from pyruntime.caller import Caller
 from pyruntime.download import Destination
-from pyruntime.errors import ApiError, BadReply, NetworkError, RetryAfter, ServerError, from_reply
-from pyruntime.flood import FloodGate
-from pyruntime.method_name import method_name, snake_case
-from pyruntime.retry import may_repeat, pause_s
+from pyruntime.errors import BadReply, NetworkError, ServerError
+from pyruntime.method_name import method_name
+from pyruntime.retry import pause_s
 from pyruntime.transport import (
     DirectTransport,
     Endpoint,
@@ -29,7 +23,7 @@ from pyruntime.transport import (
     check_proxy,
     environment_proxy,
 )
-from pyruntime.upload import InputFile, MultipartBody, describe_files, encode_json, has_files, plain_parameters
+from pyruntime.upload import InputFile
 
 if TYPE_CHECKING:
     import requests
@@ -110,19 +104,12 @@ class ApiClient:
         check_whole_number("max_reply_bytes", max_reply_bytes, 1)
         check_whole_number("max_idle_connections", max_idle_connections, 0)
         check_whole_number("max_retries", max_retries, 0)
-        self._endpoint = Endpoint(token, api_root)
-        self._timeout_s = timeout_s
-        self._upload_timeout_s = upload_timeout_s
-        self._max_retries = max_retries
-        self._max_flood_wait_s = max_flood_wait_s
-        self._floods = FloodGate()
-        # Set, and replaced by a new one, by close().
-        self._closed = threading.Event()
+        self._endpoint = endpoint = Endpoint(token, api_root)
         if session is None:
-            proxy = proxy or environment_proxy(self._endpoint.root)
+            proxy = proxy or environment_proxy(endpoint.root)
         tls = TlsContext(ssl_context)
-        self._full = RequestsTransport(
-            self._endpoint,
+        full = RequestsTransport(
+            endpoint,
             session=session,
             proxy=check_proxy(proxy) if proxy else None,
             tls=tls,
@@ -130,16 +117,25 @@ class ApiClient:
             timeout_s=timeout_s,
             max_reply_bytes=max_reply_bytes,
         )
-        self._transport: DirectTransport | RequestsTransport = self._full
+        direct = None
         if session is None and not proxy:
-            self._transport = DirectTransport(
-                self._endpoint,
+            direct = DirectTransport(
+                endpoint,
                 tls=tls,
                 connect_timeout_s=connect_timeout_s,
                 timeout_s=timeout_s,
                 max_reply_bytes=max_reply_bytes,
                 max_idle=max_idle_connections,
             )
+        self._caller = Caller(
+            endpoint,
+            direct or full,
+            full,
+            timeout_s=timeout_s,
+            upload_timeout_s=upload_timeout_s,
+            max_retries=max_retries,
+            max_flood_wait_s=max_flood_wait_s,
+        )
         _clients.add(self)
 
     def __repr__(self) -> str:
@@ -148,7 +144,7 @@ class ApiClient:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        bound = partial(self.call, method_name(name))
+        bound = partial(self._caller.call, method_name(name))
         # Found without this method from now on.
         self.__dict__[name] = bound
         return bound
@@ -162,48 +158,7 @@ class ApiClient:
             NetworkError: no usable answer.
             OSError: a file to upload cannot be read.
         """
-        if unnamed:
-            raise TypeError(
-                f"{snake_case(method)}() takes its parameters by name, as in send_message(chat_id=1, text='hi')"
-            )
-        body: bytes | MultipartBody
-        for value in parameters.values():
-            if type(value) not in _SCALARS:
-                parameters = plain_parameters(parameters)
-                body = MultipartBody(parameters) if has_files(parameters) else encode_json(parameters)
-                break
-        else:
-            body = encode_json(parameters)
-        attempt = 0
-        waited_s = 0.0
-        started = monotonic()
-        while True:
-            if self._floods.is_active:
-                waited_s = self._await_turn(method, parameters, waited_s)
-            try:
-                if isinstance(body, bytes):
-                    status, reply = self._transport.call(method, body)
-                else:
-                    status, reply = self._full.upload(method, body, self._upload_timeout_s)
-                return self._result(method, parameters, status, reply)
-            except RetryAfter as error:
-                if method == "getUpdates":
-                    raise
-                # None and 0 say nothing; without a wait this would be a busy loop.
-                retry_after = error.retry_after or _DEFAULT_FLOOD_WAIT_S
-                self._floods.block(method, parameters, retry_after)
-                if waited_s + retry_after > self._max_flood_wait_s or not _is_repeatable(body):
-                    raise
-            except (ServerError, NetworkError) as error:
-                if (
-                    attempt >= self._max_retries
-                    or monotonic() - started >= self._timeout_s
-                    or not may_repeat(method, error)
-                    or not _is_repeatable(body)
-                    or not self._pause(pause_s(attempt, error))
-                ):
-                    raise
-                attempt += 1
+        return self._caller.call(method, *unnamed, **parameters)
 
     def call_once(self, method: str, /, **parameters: Any) -> Any:
         """Call a method without any retry or wait, in a way that ``interrupt`` can cut. For calls before polling.
@@ -212,8 +167,7 @@ class ApiClient:
             Interrupted: ``interrupt`` was called meanwhile.
             ApiError, NetworkError: as for ``call``; 429 at once.
         """
-        parameters = plain_parameters(parameters)
-        return self._result(method, parameters, *self._transport.call_guarded(method, encode_json(parameters)))
+        return self._caller.call_guarded(method, parameters)
 
     def get_updates(
         self,
@@ -238,10 +192,9 @@ class ApiClient:
         Blocks: up to ``timeout`` and 10 s; ``interrupt`` ends it within a few milliseconds.
         """
         kinds = None if allowed_updates is None else list(allowed_updates)
-        parameters = plain_parameters({"offset": offset, "limit": limit, "timeout": timeout, "allowed_updates": kinds})
-        reply = self._transport.call_guarded("getUpdates", encode_json(parameters), (timeout or 0) + _POLL_GRACE_S)
-        updates = self._result("getUpdates", parameters, *reply)
-        if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates):
+        parameters = {"offset": offset, "limit": limit, "timeout": timeout, "allowed_updates": kinds}
+        updates = self._caller.call_guarded("getUpdates", parameters, (timeout or 0) + _POLL_GRACE_S)
+        if type(updates) is not list or not set(map(type, updates)) <= {dict}:
             raise BadReply("getUpdates", "the reply is not a list of updates")
         return updates
 
@@ -250,7 +203,7 @@ class ApiClient:
 
         Thread-safety: any thread.
         """
-        self._transport.interrupt()
+        self._caller.transport.interrupt()
 
     def download_file(self, file: str | dict[str, Any] | Any, destination: str | os.PathLike[str] | IO[bytes]) -> int:
         """Download a file in a stream.
@@ -284,15 +237,15 @@ class ApiClient:
                     if os.path.isabs(path) and os.path.exists(path):
                         target.copy(path)
                     else:
-                        status, reply = self._full.download(path, target.write)
+                        status, reply = self._caller.full.download(path, target.write)
                         if status != 200:
-                            raise self._failure("download", {}, status, reply)
+                            raise self._caller.failure("download", {}, status, reply)
                     target.keep()
                     return target.size_bytes
                 except (ServerError, NetworkError) as error:
-                    if attempt >= self._max_retries or not target.reset():
+                    if attempt >= self._caller.max_retries or not target.reset():
                         raise
-                    if not self._pause(pause_s(attempt, error)):
+                    if not self._caller.pause(pause_s(attempt, error)):
                         raise
                     attempt += 1
 
@@ -301,83 +254,7 @@ class ApiClient:
 
         Thread-safety: any thread.
         """
-        closed, self._closed = self._closed, threading.Event()
-        closed.set()
-        self._full.close()
-        self._transport.close()
-
-    def _result(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> Any:
-        """Return the result in a reply, or raise what it says."""
-        try:
-            reply = ujson.loads(body)
-        except (ValueError, OverflowError, RecursionError):
-            raise self._failure(method, parameters, status, body) from None
-        if type(reply) is dict and "result" in reply and reply.get("ok") is True:
-            return reply["result"]
-        raise self._failure(method, parameters, status, body)
-
-    def _failure(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> ApiError | NetworkError:
-        """Return the error that a reply without a result stands for."""
-        try:
-            reply = ujson.loads(body)
-        except (ValueError, OverflowError, RecursionError):
-            reply = None
-        if isinstance(reply, dict) and reply.get("ok") is False:
-            description = reply.get("description")
-            if isinstance(description, str):
-                reply["description"] = self._endpoint.scrub(description)
-        elif status >= 500 or status in (413, 429):
-            # A gateway before the server, which knows nothing of JSON.
-            known = {member.value: member.phrase for member in HTTPStatus}
-            reply = {"error_code": status, "description": known.get(status, "Server Error")}
-        else:
-            return BadReply(method, f"HTTP {status} with a body that is no reply of the Bot API (is api_root right?)")
-        return from_reply(method, reply, status=status, parameters=describe_files(parameters))
-
-    def _await_turn(self, method: str, parameters: dict[str, Any], waited_s: float) -> float:
-        """Wait until this chat may be called again and return the seconds that the call has waited in all.
-
-        Raises:
-            RetryAfter: it would take too long, or ``close`` was called.
-            Stopped: the runner stops.
-        """
-        while (left_s := self._floods.left_s(method, parameters)) > 0:
-            if waited_s + left_s > self._max_flood_wait_s or not self._pause(left_s):
-                raise RetryAfter(
-                    method,
-                    429,
-                    f"Too Many Requests: retry after {math.ceil(left_s)} (told to an earlier call)",
-                    parameters=describe_files(parameters),
-                    retry_after=left_s,
-                )
-            waited_s += left_s
-        return waited_s
-
-    def _pause(self, seconds: float) -> bool:
-        """Wait. Return False if ``close`` ended it.
-
-        Raises:
-            Stopped: the runner stops.
-        """
-        from runner_c import Stopped, current
-
-        delivery = current()
-        if delivery is None:
-            return not self._closed.wait(seconds)
-        if delivery.wait(seconds):
-            raise Stopped
-        return True
-
-    def _renew_after_fork(self) -> None:
-        """Give up everything inherited, in the child of a fork, where locks may be held by threads that are gone."""
-        self._floods = FloodGate()
-        self._closed = threading.Event()
-        self._full.renew_after_fork()
-        self._transport.renew_after_fork()
-
-
-def _is_repeatable(body: bytes | MultipartBody) -> bool:
-    return isinstance(body, bytes) or body.is_repeatable
+        self._caller.close()
 
 
 def _field(source: Any, name: str) -> Any:
@@ -386,7 +263,7 @@ def _field(source: Any, name: str) -> Any:
 
 def _renew_clients() -> None:
     for client in list(_clients):
-        client._renew_after_fork()
+        client._caller.renew_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

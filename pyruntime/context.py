@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyruntime.context_attribute import KindAttribute
 from pyruntime.entity import Command, find_command
 from pyruntime.failure import ContextError, SessionError
-from pyruntime.kind import KNOWN_KINDS, MESSAGE_KINDS, TRIGGER_KINDS, kind_of
+from pyruntime.kind import KINDS, MESSAGE_KINDS, TRIGGER_KINDS, kind_of
 from pyruntime.view import View, wrap
 from runner_c import current
 
@@ -68,6 +69,9 @@ class Context:
         def __setattr__(self, name: str, value: Any) -> None:
             """Any attribute may be set."""
 
+        def __getattr__(self, name: str) -> Any:
+            """Only for type checkers: a class that has it is slow at every attribute, so this one has not."""
+
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -95,14 +99,6 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context update {self.update_id}, {self.kind}>"
-
-    def __getattr__(self, name: str) -> Any:
-        if name in KNOWN_KINDS:
-            return wrap(self.update[name]) if name in self.update else None
-        sessions = self._sessions
-        if sessions is not None and name in sessions:
-            return sessions[name].get()
-        raise AttributeError(f"this context ({self.kind}) has no attribute {name!r}", name=name, obj=self)
 
     # What the update says
 
@@ -207,7 +203,11 @@ class Context:
             ContextError: the update comes from no chat.
             TelegramError: the call failed.
         """
-        return self.api.send_message(**{**self._address("reply"), "text": text, **parameters})
+        address = self._address("reply")
+        address["text"] = text
+        if parameters:
+            address.update(parameters)
+        return self.bot.api.send_message(**address)
 
     def answer(self, text: Any = None, **parameters: Any) -> Any:
         """Answer a query, by the call that its kind asks for.
@@ -331,11 +331,15 @@ class Context:
 
     def _address(self, caller: str) -> dict[str, Any]:
         """Return the parameters that send to where the update comes from."""
-        chat_id = self.chat_id
+        source = self.payload
+        if "chat" in source and "id" in source["chat"]:
+            chat_id = source["chat"]["id"]
+        else:
+            chat_id = self.chat_id
+            source = self._message or source
         if chat_id is None:
             raise ContextError(f"{caller}(): {_a(self.kind)} comes from no chat; pass a chat_id to ctx.api instead")
         address: dict[str, Any] = {"chat_id": chat_id}
-        source = self._message or self.payload
         if "business_connection_id" in source:
             address["business_connection_id"] = source["business_connection_id"]
         if "is_topic_message" in source and source["is_topic_message"] and "message_thread_id" in source:
@@ -350,6 +354,12 @@ class Context:
         if chat_id is None or "message_id" not in source:
             raise ContextError(f"{caller}(): {_a(self.kind)} is about no message")
         return {"chat_id": chat_id, "message_id": source["message_id"]}
+
+
+for _kind in KINDS:
+    # Not ``message``, which means more.
+    if _kind not in vars(Context):
+        setattr(Context, _kind, KindAttribute(_kind))
 
 
 def _text_of(message: dict[str, Any]) -> str | None:

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pyruntime.argument import kind_of
+from pyruntime.context_attribute import SessionAttribute
 from pyruntime.failure import SessionError
-from pyruntime.kind import KNOWN_KINDS
 from pyruntime.session_value import check_value, decode, encode, is_text
 from pyruntime.signature import check_one_argument
 from pyruntime.unit import Unit
@@ -277,9 +277,12 @@ class SessionCell:
 
 
 def _check_name(name: str) -> None:
+    """Check a name, and let contexts have it as an attribute."""
     from pyruntime.context import Context
 
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
         raise ConfigError(f"session(): name is an attribute of the context; {name!r} cannot be one")
-    if name != "session" and (name in KNOWN_KINDS or hasattr(Context, name)):
+    if not hasattr(Context, name):
+        setattr(Context, name, SessionAttribute(name))
+    elif name != "session" and not isinstance(getattr(Context, name), SessionAttribute):
         raise ConfigError(f"session(): the context has another meaning for {name!r}; choose another name")

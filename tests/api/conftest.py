@@ -148,10 +148,9 @@ class FakeDelivery:
 @pytest.fixture
 def delivery(monkeypatch: pytest.MonkeyPatch) -> FakeDelivery:
     """Let every thread be in the middle of an update."""
-    import runner_c
 
     fake = FakeDelivery()
-    monkeypatch.setattr(runner_c, "current", lambda: fake)
+    monkeypatch.setattr("pyruntime.caller.current", lambda: fake)
     return fake
 
 

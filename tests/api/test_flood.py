@@ -22,8 +22,8 @@ def test_a_call_waits_as_long_as_told_and_then_works(client: ApiClient, server: 
     server.answer = answer
     assert client.send_message(chat_id=1, text="x") is True
     assert 0.3 <= times[1] - times[0] < 2
-    assert len(client._floods) == 0
-    assert client._floods.is_active is False
+    assert len(client._caller.floods) == 0
+    assert client._caller.floods.is_active is False
 
 
 def test_other_threads_of_the_chat_wait_as_well_and_other_chats_do_not(
@@ -45,7 +45,7 @@ def test_other_threads_of_the_chat_wait_as_well_and_other_chats_do_not(
     first = threading.Thread(target=client.send_message, kwargs={"chat_id": 7, "text": "first"})
     first.start()
     assert blocked.wait(10)
-    while not client._floods.is_active:
+    while not client._caller.floods.is_active:
         pass
     others = [
         threading.Thread(target=client.send_message, kwargs={"chat_id": chat, "text": text})
@@ -106,7 +106,7 @@ def test_a_429_that_does_not_say_how_long_waits_a_second(make_client: Any, serve
     server.answer = lambda call: (429, b"<html>Too Many Requests</html>")
     with pytest.raises(RetryAfter):
         client.send_message(chat_id=1, text="x")
-    assert 0 < client._floods.left_s("sendMessage", {"chat_id": 1}) <= 1
+    assert 0 < client._caller.floods.left_s("sendMessage", {"chat_id": 1}) <= 1
     assert len(server.calls) == 1
 
 
@@ -146,14 +146,14 @@ def test_a_wait_outside_a_runner_ends_when_the_client_is_closed(client: ApiClien
 
     thread = threading.Thread(target=send)
     thread.start()
-    while not client._floods.is_active:
+    while not client._caller.floods.is_active:
         thread.join(0.01)
     while thread.is_alive():
         client.close()
         thread.join(0.05)
     assert isinstance(outcome[0], RetryAfter)
     # Closing does not forget what Telegram asked for.
-    assert client._floods.left_s("sendMessage", {"chat_id": 1}) > 20
+    assert client._caller.floods.left_s("sendMessage", {"chat_id": 1}) > 20
 
 
 def test_a_shorter_wish_does_not_shorten_a_longer_one() -> None:
@@ -210,7 +210,7 @@ def test_a_runner_that_stops_does_not_wait_for_a_flood_to_pass(client: ApiClient
     server.answer = answer
     handle = runner_c.run(WaitingBot(client))
     assert asked.wait(10)
-    while not client._floods.is_active:
+    while not client._caller.floods.is_active:
         pass
     report = handle.stop(timeout_s=20)
     assert report.duration_s < 2

@@ -151,7 +151,7 @@ def test_a_forked_child_leaves_the_connections_of_its_parent_alone(
     client = ApiClient("123456:SECRET", server.root)
     client.send_message(chat_id=1, text="parent")
     # Held by a thread that the child does not have.
-    client._transport._lock.acquire()  # type: ignore[union-attr]
+    client._caller.transport._lock.acquire()  # type: ignore[union-attr]
     child = os.fork()
     if child == 0:
         code = 1
@@ -161,7 +161,7 @@ def test_a_forked_child_leaves_the_connections_of_its_parent_alone(
             code = 0
         finally:
             os._exit(code)
-    client._transport._lock.release()  # type: ignore[union-attr]
+    client._caller.transport._lock.release()  # type: ignore[union-attr]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     client.send_message(chat_id=1, text="parent")
     client.close()

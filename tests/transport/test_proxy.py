@@ -214,11 +214,11 @@ def test_the_environment_names_the_proxy(
 
 
 def test_without_a_proxy_calls_take_the_direct_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(ApiClient(TOKEN)._transport, DirectTransport)
+    assert isinstance(ApiClient(TOKEN)._caller.transport, DirectTransport)
     monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
-    assert isinstance(ApiClient(TOKEN)._transport, RequestsTransport)
+    assert isinstance(ApiClient(TOKEN)._caller.transport, RequestsTransport)
     monkeypatch.setenv("NO_PROXY", "api.telegram.org")
-    assert isinstance(ApiClient(TOKEN)._transport, DirectTransport)
+    assert isinstance(ApiClient(TOKEN)._caller.transport, DirectTransport)
 
 
 def test_a_socks_proxy_without_its_package_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
