@@ -27,9 +27,10 @@ from runner_c._sync cimport (
 
 # At 30 to 100 us a turn, the last of so many has its turn within the 5 ms.
 cdef int WIDTH = 32
-# Workers that return at the same time and make a crowd, as long as turns are short. Where somebody keeps the
+# Workers that return at the same time and make a crowd, as long as turns are short: with two of them there is somebody
+# to go on when the first one leaves, and each further one is a switch of threads more. Where somebody keeps the
 # interpreter for long, each worker that asks for it is a share of it: then many may ask.
-cdef int CROWD = 8
+cdef int CROWD = 2
 cdef int64_t LONG_WAIT_NS = 3_000_000
 
 

@@ -201,7 +201,7 @@ cdef class Ring:
                 rc_lock(&self._lock)
                 continue
             if not self._is_paused and self._running < self._limit and self._ready() > 0:
-                if not self.door.is_crowded(2):
+                if not self.door.is_crowded(4):
                     ticket = self._pop()
                     self._running += 1
                     worker.has_slot = True
