@@ -110,7 +110,7 @@ def _watch(
     _event(server, "window_begin", window.warmup_s + 60, entrant)
     before = _Sample(entrant.pid, server.pid)
     # Without a fixed length (a number of updates) the slowest may take minutes.
-    _event(server, "window_end", 300 if "--updates" in scenario.load else window.length_s + 30, entrant)
+    _event(server, "window_end", 300 if "--updates" in scenario.load else scenario.length_s(window) + 30, entrant)
     result |= _Sample(entrant.pid, server.pid).since(before)
     report = _event(server, "report", bench.drain_s + 30, entrant)
     result |= report

@@ -62,9 +62,14 @@ class Scenario:
             return "steady"
         return "waiting" if "--latency-ms" in self.load else "busy"
 
+    def length_s(self, window: Window) -> float:
+        """Return the length of its window: twice the usual one for latencies, whose p99 needs many updates."""
+        return window.length_s * (2 if self.counts == "latency" else 1)
+
     def arguments(self, window: Window) -> list[str]:
         """Return the arguments of the load server."""
-        values = {"warmup": window.warmup_s, "seconds": window.length_s, "updates": window.updates}
+        seconds = self.length_s(window)
+        values = {"warmup": window.warmup_s, "seconds": seconds, "updates": window.updates}
         return [part.format(**values) for part in self.load]
 
 
