@@ -1,8 +1,8 @@
 """The wire: how a thread sends a request and waits for what comes back, so that the ring knows of it.
 
 Guarantees
-    - `exchange` sends without waiting and keeps the interpreter meanwhile: to let go of it and to get it back would cost
-      more than the system call, and under the GIL a place in the queue.
+    - `exchange` sends without waiting and keeps the interpreter meanwhile: to let go of it and to get it back would
+      cost more than the system call, and under the GIL a place in the queue.
     - All wait for data detached, and a worker of a pool comes back through the door (_door.pyx).
     - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
 Assumes
