@@ -85,7 +85,8 @@ _BEST = (*_OURS, "bare", "grammy-runner", "pytelegrambotapi")
 _ORDERED = (*_OURS, "ours-done", "bare", "grammy-ordered", "aiogram", "pytelegrambotapi")
 _STEADY = (*_OURS, "bare", "grammy-runner", "grammy-ordered", "pytelegrambotapi")
 _COMPUTING = (*_OURS, "bare-free-threaded")
-_OVER_TLS = (*_OURS, "bare", "grammy-runner", "grammy-ordered", "pytelegrambotapi")
+_OVER_TLS = (*_OURS, "grammy-runner", "pytelegrambotapi")
+_CALM = (*_OURS, "bare", "grammy-runner", "pytelegrambotapi")
 
 SCENARIOS = (
     Scenario(
@@ -94,7 +95,7 @@ SCENARIOS = (
         "An echo bot starts and finds 20,000 updates of 1,000 chats waiting. Nothing is warm; the clock runs from its "
         "first poll to its last answer.",
         ("--chats", "1000", "--updates", "{updates}"),
-        entrants=(*_BEST, "grammy-start", "grammy-distribute", "aiogram", "python-telegram-bot"),
+        entrants=(*_BEST, "grammy-start", "grammy-distribute"),
     ),
     Scenario(
         "echo",
@@ -143,7 +144,7 @@ SCENARIOS = (
         "The base of the next one: calls of 5 ms.",
         _FLOOD,
         counts="latency",
-        entrants=_STEADY,
+        entrants=_CALM,
     ),
     Scenario(
         "flood",
@@ -152,7 +153,7 @@ SCENARIOS = (
         (*_FLOOD, "--flood", "0:1000@0.5"),
         counts="latency",
         pair="calm",
-        entrants=_STEADY,
+        entrants=_CALM,
     ),
     Scenario(
         "cpu-1",
@@ -229,7 +230,7 @@ SCENARIOS = (
         _NETWORK,
         is_tls=True,
         limit=10_000.0,
-        entrants=(*_OURS, "bare", "grammy-runner", "pytelegrambotapi"),
+        entrants=_OVER_TLS,
     ),
     Scenario(
         "tls-hot",
@@ -239,7 +240,7 @@ SCENARIOS = (
         has_session=True,
         is_tls=True,
         limit=4_000.0,
-        entrants=(*_OURS, "bare", "grammy-ordered", "pytelegrambotapi"),
+        entrants=(*_OURS, "grammy-ordered", "pytelegrambotapi"),
     ),
     Scenario(
         "tls-open",
@@ -248,7 +249,7 @@ SCENARIOS = (
         _OPEN,
         counts="latency",
         is_tls=True,
-        entrants=(*_OURS, "bare", "grammy-runner", "grammy-ordered", "pytelegrambotapi"),
+        entrants=_OVER_TLS,
     ),
     Scenario(
         "tls-both",
@@ -257,7 +258,7 @@ SCENARIOS = (
         _ECHO,
         is_shared=True,
         is_tls=True,
-        entrants=(*_OURS, "bare", "grammy-runner", "pytelegrambotapi"),
+        entrants=_OVER_TLS,
     ),
 )
 
