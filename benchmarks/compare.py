@@ -122,7 +122,8 @@ def main() -> None:
         return
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("two cores are needed: one for the bot, one for the server")
-    found = environment.runtimes(options.ours_python, options.ours_free_threaded_python)
+    wanted = {entrant.runtime for entrant in contestants if any(map(entrant.takes_part, scenarios))}
+    found = environment.runtimes(options.ours_python, options.ours_free_threaded_python, wanted)
     (environment.BUILD / "log").mkdir(exist_ok=True)
     RESULT.mkdir(exist_ok=True)
     file = RESULT / f"{options.name}.json"

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 from load_server.build import build
@@ -19,27 +20,29 @@ BUILD = HERE / ".build"
 _CALIBRATION_US = 2000
 
 
-def runtimes(ours: Path | None, ours_free_threaded: Path | None) -> Runtimes:
+def runtimes(ours: Path | None, ours_free_threaded: Path | None, wanted: Container[str]) -> Runtimes:
     """Return the programs that run the contestants, and install what they need.
 
     Args:
         ours: a Python with the GIL in which the packages of this project are installed, or in which the checkout has
             been built in place; None: make an environment and install the checkout there.
         ours_free_threaded: the same for a free-threaded Python; None: make one if there is a ``python3.13t``.
+        wanted: the fields of `Runtimes` that contestants of this run need; the others are left out.
     """
     BUILD.mkdir(exist_ok=True)
-    if ours is None:
+    if ours is None and "ours" in wanted:
         ours = _with_checkout(Path(sys.executable), BUILD / "ours")
-    if ours_free_threaded is None and (free_threaded := shutil.which("python3.13t")):
+    free_threaded = shutil.which("python3.13t")
+    if ours_free_threaded is None and free_threaded and "ours_free_threaded" in wanted:
         ours_free_threaded = _with_checkout(Path(free_threaded), BUILD / "ours-free-threaded")
-    node = shutil.which("node")
+    node = shutil.which("node") if "node" in wanted else None
     return Runtimes(
         ours=ours,
         ours_free_threaded=ours_free_threaded,
-        peers=_peers(),
+        peers=_peers() if "peers" in wanted else None,
         node=Path(node) if node else None,
         grammy=_grammy() if node and shutil.which("npm") else None,
-        capacity=build("capacity"),
+        capacity=build("capacity") if "capacity" in wanted else None,
     )
 
 

@@ -63,8 +63,11 @@ class Scenario:
         return "waiting" if "--latency-ms" in self.load else "busy"
 
     def length_s(self, window: Window) -> float:
-        """Return the length of its window: twice the usual one for latencies, whose p99 needs many updates."""
-        return window.length_s * (2 if self.counts == "latency" else 1)
+        """Return the length of its window: longer than usual where that many updates would not tell.
+
+        A p99 needs many. Handlers that compute end in bunches where 500 of them share the cores.
+        """
+        return window.length_s * (4 if self.counts == "latency" or self.cpu_us else 1)
 
     def arguments(self, window: Window) -> list[str]:
         """Return the arguments of the load server."""
