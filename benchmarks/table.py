@@ -69,7 +69,8 @@ def _heading(result: dict[str, Any]) -> str:
     stolen = [run["stolen_share"] for run in result["runs"] if "stolen_share" in run]
     lines = [
         f"Measured {result['date']}: {result['rounds']} interleaved rounds, windows of {window['length_s']:g} s after "
-        f"{window['warmup_s']:g} s of warm-up. Medians; in brackets the smallest and the largest of the rounds.",
+        f"{window['warmup_s']:g} s of warm-up, {window['updates']:,} updates from the start. "
+        "Medians; in brackets the smallest and the largest of the rounds.",
         "",
         f"- Machine: {machine['cores']} cores, {machine['model']}, {machine['system']}",
         f"- Versions: {_brief(versions)}",

@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiClient", "InputFile"]
 
-_SCALARS = frozenset({str, int, float, bool})
 _POLL_GRACE_S = 10.0
-_DEFAULT_FLOOD_WAIT_S = 1.0
 
-_clients: weakref.WeakSet[ApiClient] = weakref.WeakSet()
+# Not of clients: a bound method that somebody keeps needs no client.
+_callers: weakref.WeakSet[Caller] = weakref.WeakSet()
 
 
 class ApiClient:
@@ -136,7 +135,7 @@ class ApiClient:
             max_retries=max_retries,
             max_flood_wait_s=max_flood_wait_s,
         )
-        _clients.add(self)
+        _callers.add(self._caller)
 
     def __repr__(self) -> str:
         return f"ApiClient(bot {self._endpoint.bot_id} at {self._endpoint.root})"
@@ -144,7 +143,12 @@ class ApiClient:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        bound = partial(self._caller.call, method_name(name))
+        method = method_name(name)
+        if type(self).call is _OWN_CALL and "call" not in self.__dict__:
+            bound = partial(self._caller.call, method)
+        else:
+            # A client of somebody's own, or a recorder of a test, that wants to see each call.
+            bound = partial(self.call, method)
         # Found without this method from now on.
         self.__dict__[name] = bound
         return bound
@@ -257,14 +261,18 @@ class ApiClient:
         self._caller.close()
 
 
+# To tell a `call` that was replaced.
+_OWN_CALL = ApiClient.call
+
+
 def _field(source: Any, name: str) -> Any:
     return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
 
 
-def _renew_clients() -> None:
-    for client in list(_clients):
-        client._caller.renew_after_fork()
+def _renew_callers() -> None:
+    for caller in list(_callers):
+        caller.renew_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_clients)
+    os.register_at_fork(after_in_child=_renew_callers)

@@ -45,6 +45,7 @@ class Caller:
     """
 
     __slots__ = (
+        "__weakref__",
         "_closed",
         "_max_flood_wait_s",
         "_timeout_s",

@@ -332,7 +332,7 @@ class Context:
     def _address(self, caller: str) -> dict[str, Any]:
         """Return the parameters that send to where the update comes from."""
         source = self.payload
-        if "chat" in source and "id" in source["chat"]:
+        if "chat" in source and source["chat"] and "id" in source["chat"]:
             chat_id = source["chat"]["id"]
         else:
             chat_id = self.chat_id

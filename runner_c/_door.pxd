@@ -13,8 +13,10 @@ cdef class Door:
     cdef int _returning
     cdef int _crowd
     cdef int _is_call_due
+    cdef int64_t _due_ns
 
     cdef void approach(self, worker_t *worker) noexcept nogil
     cdef bint enter(self, int64_t waited_ns) noexcept
     cdef bint is_crowded(self, int share) noexcept nogil
+    cdef bint is_overdue(self) noexcept nogil
     cdef void forgive(self) noexcept nogil

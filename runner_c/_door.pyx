@@ -4,7 +4,8 @@ Guarantees
     - Not more than `WIDTH` of them ask for the interpreter at a time, the others sleep, in their order. Whoever waits
       for the GIL wakes every 5 ms to demand it: with hundreds of threads there, that is all the machine does.
     - The ring can ask whether it is crowded here, and then need not call further workers, which would only wait too.
-      No call is lost by that: the worker that ends the crowd makes up for it.
+      No call is lost by that: the worker that ends the crowd makes up for it, and where the crowd does not end, one
+      that comes PATIENCE_NS later.
 Assumes
     - A worker that has entered will come to the ring, or here again, or wait for something else without the GIL.
 
@@ -19,6 +20,7 @@ from runner_c._sync cimport (
     rc_lock_detached,
     rc_mutex_destroy,
     rc_mutex_init,
+    rc_now_ns,
     rc_park_detached,
     rc_store_seen,
     rc_unlock,
@@ -32,6 +34,7 @@ cdef int WIDTH = 32
 # interpreter for long, each worker that asks for it is a share of it: then many may ask.
 cdef int CROWD = 2
 cdef int64_t LONG_WAIT_NS = 3_000_000
+cdef int64_t PATIENCE_NS = 10_000_000
 
 
 cdef class Door:
@@ -78,7 +81,9 @@ cdef class Door:
         if following != NULL:
             rc_unpark(&following.parker)
         rc_store_seen(&self._crowd, WIDTH if waited_ns > LONG_WAIT_NS else CROWD)
-        return rc_load_seen(&self._is_call_due) and returning < rc_load_seen(&self._crowd)
+        if not rc_load_seen(&self._is_call_due):
+            return False
+        return returning < rc_load_seen(&self._crowd) or self.is_overdue()
 
     cdef bint is_crowded(self, int share) noexcept nogil:
         """Tell whether `share` times as many workers as make a crowd are here; if so, one of them will tell the ring.
@@ -88,8 +93,14 @@ cdef class Door:
         cdef int crowd = share * rc_load_seen(&self._crowd)
         if rc_load_seen(&self._returning) < crowd:
             return False
+        if not rc_load_seen(&self._is_call_due):
+            self._due_ns = rc_now_ns()
         rc_store_seen(&self._is_call_due, True)
         return rc_load_seen(&self._returning) >= crowd
+
+    cdef bint is_overdue(self) noexcept nogil:
+        """Tell whether a call has been due for so long that it has to be made in spite of the crowd."""
+        return rc_load_seen(&self._is_call_due) and rc_now_ns() - self._due_ns > PATIENCE_NS
 
     cdef void forgive(self) noexcept nogil:
         """Forget the call that is due: the ring makes it now."""

@@ -75,6 +75,7 @@ cdef class Worker:
     def __cinit__(self, int number):
         rc_parker_init(&self.slot.parker)
         self.slot.is_called = True
+        self.slot.is_urgent = True
         self.forks = forks
         self.number = number
 

@@ -19,6 +19,7 @@ cdef struct worker_t:
     worker_t *next          # in the queue of those that want their slot back, or in a list to unpark
     bint is_idle            # stands in the stack of idle workers
     bint has_slot           # counts as running
+    bint is_urgent          # is new, or was called in spite of a crowd: takes an update in spite of it
     bint is_called          # was woken or started for work and has not come to the ring since
     bint is_written_off
 
@@ -38,6 +39,7 @@ cdef class Ring:
     cdef bint _is_calling
     cdef bint _is_closed
     cdef bint _is_paused
+    cdef bint _is_urgent
     cdef int _idle
     cdef int _threads
     cdef int _running

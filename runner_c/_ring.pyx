@@ -141,12 +141,15 @@ cdef class Ring:
         self._serve_resumers(woken)
         if self._is_calling or self._is_closed or self._is_paused:
             return NOTHING
-        if self._ready() == 0 or self._running >= self._limit or self.door.is_crowded(1):
+        if self._ready() == 0 or self._running >= self._limit:
+            return NOTHING
+        if not self._is_urgent and self._controls == 0 and self.door.is_crowded(1):
             return NOTHING
         if self._idle_top != NULL:
             worker = self._idle_top
             self._leave_stack(worker)
             worker.is_called = True
+            worker.is_urgent = self._is_urgent
             self._is_calling = True
             worker.next = woken[0]
             woken[0] = worker
@@ -201,7 +204,8 @@ cdef class Ring:
                 rc_lock(&self._lock)
                 continue
             if not self._is_paused and self._running < self._limit and self._ready() > 0:
-                if not self.door.is_crowded(4):
+                if worker.is_urgent or self._controls or not self.door.is_crowded(4):
+                    worker.is_urgent = False
                     ticket = self._pop()
                     self._running += 1
                     worker.has_slot = True
@@ -298,8 +302,10 @@ cdef class Ring:
         cdef call_t call
         cdef worker_t *woken = NULL
         rc_lock(&self._lock)
+        self._is_urgent = self.door.is_overdue()
         self.door.forgive()
         call = self._give_out(&woken)
+        self._is_urgent = False
         rc_unlock(&self._lock)
         unpark_all(woken)
         return call

@@ -3,7 +3,8 @@
 Guarantees
     - `exchange` sends without waiting and keeps the interpreter meanwhile: to let go of it and to get it back would
       cost more than the system call, and under the GIL a place in the queue.
-    - All wait for data detached, and a worker of a pool comes back through the door (_door.pyx).
+    - `exchange`, `receive` and `wait_for_data` wait detached, and a worker of a pool comes back through the door
+      (_door.pyx).
     - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
 Assumes
     - Nobody closes the descriptor meanwhile; to shut the socket down is how another thread ends the wait.
@@ -92,7 +93,18 @@ cdef Py_ssize_t announced(const char *reply, Py_ssize_t size) noexcept nogil:
 
 
 cdef inline bint begins(const char *line, const char *end, const char *name, Py_ssize_t size) noexcept nogil:
-    return end - line >= size and strncasecmp(line, name, <size_t> size) == 0
+    """Whether a line begins with a name in lower case; by ASCII alone, whatever the locale says."""
+    cdef Py_ssize_t at
+    cdef char letter
+    if end - line < size:
+        return False
+    for at in range(size):
+        letter = line[at]
+        if 65 <= letter <= 90:
+            letter += 32
+        if letter != name[at]:
+            return False
+    return True
 
 
 cdef Py_ssize_t plain_head(const char *reply, Py_ssize_t size, int64_t *length) noexcept nogil:
@@ -146,7 +158,7 @@ cdef Py_ssize_t plain_head(const char *reply, Py_ssize_t size, int64_t *length) 
             value += 1
             while value < end and value[0] == 32:
                 value += 1
-            if end - value != 10 or strncasecmp(value, b"keep-alive", 10) != 0:
+            if end - value != 10 or not begins(value, end, b"keep-alive", 10):
                 return 0
         line = end + 2
 

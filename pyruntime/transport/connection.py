@@ -36,7 +36,7 @@ from pyruntime.errors import BadReply, ConnectionLost, Interrupted, NetworkError
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.reply import read_reply
 from pyruntime.transport.secured import SecuredSocket
-from runner_c import exchange, receive_reply
+from runner_c import exchange, receive, receive_reply
 
 __all__ = ["FIRST_READ_BYTES", "Connection", "reason_of", "seconds_until"]
 
@@ -82,11 +82,12 @@ class Connection:
         self._recv: Callable[[int], bytes] = sock.recv
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         # Sockets that have been replaced, by gevent for one, are left to their own methods.
-        self._begin: Callable[[bytes, int], bytes | int] = self._begin_by_methods
+        self._begin: Callable[[bytes, int], bytes | int] | None = None
         self._receive_first: Callable[[int], bytes] = sock.recv
         if _IS_LINUX and type(sock) is socket.socket:
             if first_read_bytes <= FIRST_READ_BYTES:
                 self._begin = partial(exchange, sock.fileno())
+                self._receive_first = partial(receive, sock.fileno())
             else:
                 self._receive_first = partial(receive_reply, sock.fileno())
         self._secured: SecuredSocket | None = None
@@ -98,7 +99,7 @@ class Connection:
         self._timeout_s = 0.0
         self._deadline = 0.0
         self._is_open = True
-        self._max_reply_bytes = max_reply_bytes
+        self._max_reply_bytes = min(max_reply_bytes, sys.maxsize)
         self._guard: Guard | None = None
         self.epoch = epoch
         self.idle_since = 0.0
@@ -138,7 +139,7 @@ class Connection:
         self._is_open = False
         self.leave_guard()
         # They know the number of the descriptor, which may soon be somebody else's.
-        self._begin = self._begin_by_methods
+        self._begin = None
         if self._secured is None:
             self._receive_first = self._recv
         self._sock.close()
@@ -175,7 +176,8 @@ class Connection:
             if self._secured is not None:
                 self._secured.deadline = self._deadline
             try:
-                piece = self._begin(request, self._first_read_bytes)
+                begin = self._begin or self._begin_by_methods
+                piece = begin(request, self._first_read_bytes)
                 if isinstance(piece, int):
                     self._send_rest(request, piece)
                     piece = self._receive_first(self._first_read_bytes)
@@ -216,7 +218,7 @@ class Connection:
         self._timeout_s = timeout_s
 
     def _begin_by_methods(self, request: bytes, limit: int) -> bytes | int:
-        """Do as `runner_c.exchange` does, with the methods of the socket."""
+        """Send, and receive if all was sent, with the methods of the socket; errors of the first half are explained."""
         try:
             sent = self._send(request)
         except OSError as error:

@@ -1,11 +1,13 @@
 """Calling methods: names, parameters, results."""
 
+import gc
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pyruntime.api
 from pyruntime.api import ApiClient
 from pyruntime.errors import BadReply, BadRequest, Conflict, NotFound, ReadTimeout, ServerError
 from pyruntime.upload import encode_json
@@ -282,3 +284,26 @@ def test_a_token_with_a_line_end_is_taken_without_it(server: Any, make_client: A
     client.get_me()
     client.close()
     assert server.calls[0].path == "/bot123456:SECRET-token_42/getMe"
+
+
+def test_a_client_that_replaces_call_sees_every_call(client: ApiClient) -> None:
+    class Recorder(ApiClient):
+        def __init__(self) -> None:
+            self.calls: list[Any] = []
+
+        def call(self, method: str, /, *unnamed: Any, **parameters: Any) -> Any:
+            self.calls.append((method, parameters))
+
+    recorder = Recorder()
+    recorder.send_message(chat_id=1, text="x")
+    assert recorder.calls == [("sendMessage", {"chat_id": 1, "text": "x"})]
+    seen: list[str] = []
+    client.call = lambda method, **parameters: seen.append(method)  # type: ignore[method-assign]
+    client.send_photo(chat_id=1, photo="id")
+    assert seen == ["sendPhoto"]
+
+
+def test_a_bound_method_is_renewed_after_a_fork_without_its_client() -> None:
+    send = ApiClient("123456:SECRET-token_42").send_message
+    gc.collect()
+    assert any(send.func.__self__ is caller for caller in pyruntime.api._callers)

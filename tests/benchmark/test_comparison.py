@@ -38,7 +38,7 @@ def run(contestant: str, number: int, rate: float, **more: Any) -> dict[str, Any
 def result(*runs: dict[str, Any]) -> dict[str, Any]:
     """Return the result of some runs."""
     machine = {"cores": 2, "model": "a core", "system": "Linux"}
-    window = {"length_s": 3.0, "warmup_s": 1.0}
+    window = {"length_s": 3.0, "warmup_s": 1.0, "updates": 1000}
     return {"date": "2026-01-01", "machine": machine, "versions": {}, "window": window, "rounds": 3, "runs": [*runs]}
 
 

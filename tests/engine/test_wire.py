@@ -218,3 +218,28 @@ def test_a_thread_that_keeps_the_interpreter_does_not_keep_updates_from_beginnin
     over.set()
     bot.record.wait_for_ended(301)
     assert bot.errors == []
+
+
+def test_a_crowd_that_does_not_end_keeps_no_update_waiting(queue_bot: Any, start: Any) -> None:
+    """Twenty handlers come back from the wire all the time, so that there is a crowd at the door until they end."""
+    over = threading.Event()
+
+    def work(update: Any) -> None:
+        if update["message"]["chat"]["id"] >= 20:
+            return
+        here, there = socket.socketpair()
+        with here, there:
+            while not over.is_set():
+                there.send(b"x")
+                assert receive(here.fileno(), 10) == b"x"
+
+    bot = queue_bot(work)
+    bot.push(20, chat=lambda index: index)
+    handle = start(bot, concurrency=100)
+    bot.record.wait_for_begun(20)
+    for number in range(10):
+        assert handle.offer({"update_id": 10_000 + number, "message": {"chat": {"id": 100 + number}}})
+        bot.record.wait_for_ended(number + 1)
+    over.set()
+    bot.record.wait_for_ended(30)
+    assert bot.errors == []
