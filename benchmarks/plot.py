@@ -79,7 +79,7 @@ def curves(title: str, lines: list[tuple[str, str, list[tuple[float, float]]]]) 
         title: the heading.
         lines: name, title, and points of milliseconds and share.
     """
-    left, top, bottom, right = 70, TOP + 10, 400, WIDTH - 250
+    left, top, bottom, right = 70, TOP + 10, 400, WIDTH - 310
     height = bottom + 46
     points = [point for _, _, line in lines for point in line]
     first = math.floor(math.log10(min(ms for ms, _ in points)))
