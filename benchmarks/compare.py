@@ -142,6 +142,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "name": options.name,
         "date": datetime.date.today().isoformat(),
+        "command": " ".join(["python3", "benchmarks/compare.py", *sys.argv[1:]]),
         "machine": facts(),
         "versions": environment.versions(found),
         "window": asdict(bench.window),

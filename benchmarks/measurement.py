@@ -118,6 +118,8 @@ def _watch(
     if not answered:
         raise Failed("no answer in the window")
     result["cpu_us_per_update"] = result["cpu_s"] / answered * 1e6
+    result["system_us_per_update"] = result["system_s"] / answered * 1e6
+    result["switches_per_update"] = result["switches"] / answered
     return result
 
 
@@ -146,10 +148,13 @@ class _Sample:
     def __init__(self, entrant: int, server: int) -> None:
         self.time_s = time.monotonic()
         self.resident_kb = self.peak_kb = 0
-        self.cpu_s = 0.0
+        self.cpu_s = self.system_s = 0.0
+        self.switches = 0
         for member in _family(entrant):
             with contextlib.suppress(OSError):
                 self.cpu_s += _cpu_s(member)
+                self.system_s += _system_s(member)
+                self.switches += _switches(member)
                 status = _status(member)
                 self.resident_kb += status["VmRSS"]
                 self.peak_kb += status["VmHWM"]
@@ -161,6 +166,8 @@ class _Sample:
         length_s = self.time_s - before.time_s
         return {
             "cpu_s": self.cpu_s - before.cpu_s,
+            "system_s": self.system_s - before.system_s,
+            "switches": self.switches - before.switches,
             "cpu_share": (self.cpu_s - before.cpu_s) / length_s,
             "resident_mb": self.resident_kb / 1024,
             "peak_mb": self.peak_kb / 1024,
@@ -173,6 +180,20 @@ class _Sample:
 def _cpu_s(pid: int) -> float:
     """Return the CPU time of a process; the clock is that of clock_getcpuclockid(3)."""
     return time.clock_gettime(~pid << 3 | 2)
+
+
+def _system_s(pid: int) -> float:
+    """Return how much CPU time a process has spent in the kernel, by the kernel's own accounts."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[12]) * _TICK_S
+
+
+def _switches(pid: int) -> int:
+    """Return how often the threads of a process that are there now went to sleep."""
+    count = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):
+            count += int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split(None, 1)[0])
+    return count
 
 
 def _cores_s() -> tuple[float, float]:

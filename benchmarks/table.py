@@ -33,8 +33,9 @@ def line(run: Run) -> str:
     flaws = " ".join(f"{name}={main[name]}" for name in _FLAWS if main.get(name))
     latency = main["latency_ms"]
     return (
-        f"{start} {main['rate']:9,.0f}/s {run['cpu_us_per_update']:8.1f} µs  p50 {latency['p50']:.2f} "
-        f"p99 {latency['p99']:.2f} ms  {run['resident_mb']:.0f} MB  core {run['cpu_share']:.0%} "
+        f"{start} {main['rate']:9,.0f}/s {run['cpu_us_per_update']:8.1f} µs "
+        f"({run['system_us_per_update']:.1f} in the kernel, {run['switches_per_update']:.1f} sleeps)  "
+        f"p50 {latency['p50']:.2f} p99 {latency['p99']:.2f} ms  {run['resident_mb']:.0f} MB  core {run['cpu_share']:.0%} "
         f"server {run['server_busy']:.0%} others {run['foreign_share']:.0%}"
         f"{'' if run['complete'] else '  cut'}  {flaws}"
     )
@@ -72,6 +73,7 @@ def _heading(result: dict[str, Any]) -> str:
         f"{window['warmup_s']:g} s of warm-up, {window['updates']:,} updates from the start. "
         "Medians; in brackets the smallest and the largest of the rounds.",
         "",
+        f"- Command: `{result['command']}`",
         f"- Machine: {machine['cores']} cores, {machine['model']}, {machine['system']}",
         f"- Versions: {_brief(versions)}",
     ]

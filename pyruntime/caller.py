@@ -80,14 +80,7 @@ class Caller:
         self._closed = threading.Event()
 
     def call(self, method: str, /, *unnamed: Any, **parameters: Any) -> Any:
-        """Call a method by the Bot API's own name, such as ``sendMessage``; also one that is newer than this library.
-
-        Raises:
-            TypeError: a parameter came without its name (`unnamed`).
-            ApiError: the server refused it, or is in trouble and stayed so.
-            NetworkError: no usable answer.
-            OSError: a file to upload cannot be read.
-        """
+        """Carry out a call to its result, as `ApiClient.call` describes it. *Blocks* until then."""
         if unnamed:
             raise TypeError(
                 f"{snake_case(method)}() takes its parameters by name, as in send_message(chat_id=1, text='hi')"

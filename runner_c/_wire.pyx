@@ -35,9 +35,6 @@ cdef extern from "<string.h>" nogil:
     void *memchr(const void *where, int what, size_t size)
     int memcmp(const void *one, const void *other, size_t size)
 
-cdef extern from "<strings.h>" nogil:
-    int strncasecmp(const char *one, const char *other, size_t size)
-
 cdef extern from "<poll.h>" nogil:
     enum: POLLIN
     struct pollfd:
@@ -68,30 +65,6 @@ cdef ssize_t send_at_once(int fd, bytes data) except? -1:
         PyErr_CheckSignals()
 
 
-cdef Py_ssize_t announced(const char *reply, Py_ssize_t size) noexcept nogil:
-    """Return how long an HTTP reply will be, by its head; 0 when that cannot be told (yet)."""
-    cdef const char *head_end = <const char *> memmem(reply, <size_t> size, b"\r\n\r\n", 4)
-    cdef const char *line = reply
-    cdef const char *end
-    cdef Py_ssize_t length = 0
-    if head_end == NULL:
-        return 0
-    while line < head_end:
-        end = <const char *> memchr(line, 10, <size_t> (head_end + 2 - line))
-        if end == NULL:
-            return 0
-        if end - line > 16 and strncasecmp(line, b"content-length:", 15) == 0:
-            line += 15
-            while line < end and (line[0] == 32 or line[0] == 9):
-                line += 1
-            while line < end and 48 <= line[0] <= 57 and length < 0x7FFFFFFF:
-                length = 10 * length + (line[0] - 48)
-                line += 1
-            return (head_end - reply) + 4 + length
-        line = end + 1
-    return 0
-
-
 cdef inline bint begins(const char *line, const char *end, const char *name, Py_ssize_t size) noexcept nogil:
     """Whether a line begins with a name in lower case; by ASCII alone, whatever the locale says."""
     cdef Py_ssize_t at
@@ -105,6 +78,30 @@ cdef inline bint begins(const char *line, const char *end, const char *name, Py_
         if letter != name[at]:
             return False
     return True
+
+
+cdef Py_ssize_t announced(const char *reply, Py_ssize_t size) noexcept nogil:
+    """Return how long an HTTP reply will be, by its head; 0 when that cannot be told (yet)."""
+    cdef const char *head_end = <const char *> memmem(reply, <size_t> size, b"\r\n\r\n", 4)
+    cdef const char *line = reply
+    cdef const char *end
+    cdef Py_ssize_t length = 0
+    if head_end == NULL:
+        return 0
+    while line < head_end:
+        end = <const char *> memchr(line, 10, <size_t> (head_end + 2 - line))
+        if end == NULL:
+            return 0
+        if begins(line, end, b"content-length:", 15):
+            line += 15
+            while line < end and (line[0] == 32 or line[0] == 9):
+                line += 1
+            while line < end and 48 <= line[0] <= 57 and length < 0x7FFFFFFF:
+                length = 10 * length + (line[0] - 48)
+                line += 1
+            return (head_end - reply) + 4 + length
+        line = end + 1
+    return 0
 
 
 cdef Py_ssize_t plain_head(const char *reply, Py_ssize_t size, int64_t *length) noexcept nogil:
