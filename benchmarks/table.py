@@ -35,8 +35,8 @@ def line(run: Run) -> str:
     return (
         f"{start} {main['rate']:9,.0f}/s {run['cpu_us_per_update']:8.1f} µs "
         f"({run['system_us_per_update']:.1f} in the kernel, {run['switches_per_update']:.1f} sleeps)  "
-        f"p50 {latency['p50']:.2f} p99 {latency['p99']:.2f} ms  {run['resident_mb']:.0f} MB  core {run['cpu_share']:.0%} "
-        f"server {run['server_busy']:.0%} others {run['foreign_share']:.0%}"
+        f"p50 {latency['p50']:.2f} p99 {latency['p99']:.2f} ms  {run['resident_mb']:.0f} MB  "
+        f"core {run['cpu_share']:.0%} server {run['server_busy']:.0%} others {run['foreign_share']:.0%}"
         f"{'' if run['complete'] else '  cut'}  {flaws}"
     )
 
