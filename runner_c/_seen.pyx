@@ -17,6 +17,11 @@ from libc.string cimport memmove
 from runner_c._sync cimport rc_lock, rc_mutex_destroy, rc_mutex_init, rc_now_ns, rc_unlock
 
 
+cdef double LONGEST_LIFE_S = 9e9
+cdef int64_t HIGHEST = 0x7FFFFFFFFFFFFFFFLL
+cdef int64_t LOWEST = -0x7FFFFFFFFFFFFFFFLL - 1
+
+
 cdef Py_ssize_t position(intervals_t *intervals, int64_t number) noexcept nogil:
     """The index of the first interval that ends at or after a number."""
     cdef Py_ssize_t low = 0
@@ -98,7 +103,7 @@ cdef class Seen:
 
     def __cinit__(self, double life_s=48 * 3600.0):
         rc_mutex_init(&self._lock)
-        self._life_ns = <int64_t> (life_s * 1e9)
+        self._life_ns = <int64_t> (min(life_s, LONGEST_LIFE_S) * 1e9)
         self._turned_ns = rc_now_ns()
 
     def __dealloc__(self):
@@ -144,6 +149,47 @@ cdef class Seen:
             take_out(&self._old, update_id)
         rc_unlock(&self._lock)
 
+    def fill(self, int64_t first, int64_t last):
+        """Add all ids from the first to the last, both included. O(number of intervals)."""
+        cdef Py_ssize_t low
+        cdef Py_ssize_t high
+        cdef interval_t *items
+        if last < first:
+            return
+        rc_lock(&self._lock)
+        # All intervals from low on, and before high, overlap the new one or lie right beside it: they become one.
+        low = position(&self._young, first - 1 if first > LOWEST else first)
+        high = low
+        while high < self._young.count and (last == HIGHEST or self._young.items[high].first <= last + 1):
+            high += 1
+        if high == low:
+            insert(&self._young, first)
+            items = self._young.items
+            if low < self._young.count and items[low].first == first:
+                items[low].last = last
+        else:
+            items = self._young.items
+            items[low].first = min(items[low].first, first)
+            items[low].last = max(items[high - 1].last, last)
+            memmove(&items[low + 1], &items[high], <size_t> (self._young.count - high) * sizeof(interval_t))
+            self._young.count -= high - low - 1
+        rc_unlock(&self._lock)
+
+    def intervals(self):
+        """Return the ids as pairs of first and last, in order; for a set that has not turned."""
+        cdef Py_ssize_t index
+        cdef list found = []
+        cdef interval_t interval
+        for index in range(len(self)):
+            rc_lock(&self._lock)
+            if index >= self._young.count:
+                rc_unlock(&self._lock)
+                break
+            interval = self._young.items[index]
+            rc_unlock(&self._lock)
+            found.append((interval.first, interval.last))
+        return found
+
     def drop(self, int64_t update_id):
         """Remove an id, if it is there."""
         self.forget(update_id)
@@ -151,6 +197,14 @@ cdef class Seen:
     def accept(self, int64_t update_id):
         """Add an id; return False when it was there already."""
         return self.add(update_id)
+
+    def accept_all(self, list update_ids):
+        """Add ids; return those that were not there, each once."""
+        cdef list fresh = []
+        for update_id in update_ids:
+            if self.add(update_id):
+                fresh.append(update_id)
+        return fresh
 
     def __contains__(self, int64_t update_id):
         return self.has(update_id)

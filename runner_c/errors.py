@@ -8,6 +8,10 @@
     │   ├── ForkedProcess          a runner used in a child process that a fork made
     │   ├── KeyDeadlock            waiting for a key deeper in the stack would never end
     │   ├── MalformedReply         a source that returned something other than a list of updates
+    │   ├── StoreError             what the store cannot do, for good
+    │   │   ├── StoreDamaged       its file is damaged, or is no store
+    │   │   ├── StoreInUse         another runner has it
+    │   │   └── StoreUnavailable   it cannot write now (full or read-only disk); worth another try
     │   └── TooManyWrittenOff      the cap on threads that hang past their deadline is reached
     └── (errors of the source pass through as they are: `wait()` raises what `get_updates` raised)
 
@@ -29,6 +33,10 @@ __all__ = [
     "MalformedReply",
     "RunnerError",
     "Stopped",
+    "StoreDamaged",
+    "StoreError",
+    "StoreInUse",
+    "StoreUnavailable",
     "TooManyWrittenOff",
 ]
 
@@ -51,6 +59,22 @@ class KeyDeadlock(RunnerError):
 
 class MalformedReply(RunnerError):
     """The source did not return a list of updates. Retried with back-off like any other failure of a poll."""
+
+
+class StoreError(RunnerError):
+    """The store cannot do what it is there for; the message says what to do about it. Nothing was overwritten."""
+
+
+class StoreDamaged(StoreError):
+    """The file of a store is damaged, or holds something else."""
+
+
+class StoreInUse(StoreError):
+    """Another runner has the store open; one store has one runner at a time."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot write now: the disk is full, or read-only. Nothing was changed; the same may work later."""
 
 
 class TooManyWrittenOff(RunnerError):

@@ -1,0 +1,96 @@
+"""What a store in one process has given out: tokens, leases, and which keys are held.
+
+**Guarantees**
+
+- A claim is known by its token until it is taken away, once.
+- Costs a dict entry for each claim. Who holds a key is counted only from the moment in which somebody asks.
+
+**Assumes** that its owner guards it by a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+__all__ = ["Claims"]
+
+
+class Claims:
+    """The claims of one store.
+
+    Args:
+        token: all tokens are above this one.
+    """
+
+    def __init__(self, token: int = 0) -> None:
+        self._given: dict[int, tuple[int, tuple[str, ...]]] = {}
+        self._lapse_at: dict[int, float] = {}
+        self._held: dict[str, int] | None = None
+        self._token = token
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    @property
+    def has_leases(self) -> bool:
+        """Tell whether somebody else than the claimer without leases has claims."""
+        return bool(self._lapse_at)
+
+    def next_token(self) -> int:
+        """Return a token that no claim has yet."""
+        self._token += 1
+        return self._token
+
+    def add(self, seq: int, token: int, keys: tuple[str, ...], lapse_at: float | None = None) -> None:
+        """Note that an update was given out."""
+        self._given[seq] = (token, keys)
+        if lapse_at is not None:
+            self._lapse_at[seq] = lapse_at
+        if self._held is not None:
+            for key in keys:
+                self._held[key] = self._held.get(key, 0) + 1
+
+    def has(self, seq: int, token: int) -> bool:
+        """Tell whether a token is that of a claim."""
+        claim = self._given.get(seq)
+        return claim is not None and claim[0] == token
+
+    def keys_of(self, seq: int) -> tuple[str, ...]:
+        """Return the keys of a claim."""
+        return self._given[seq][1]
+
+    def take(self, seq: int) -> None:
+        """Forget a claim: it was settled, or is given back."""
+        _, keys = self._given.pop(seq)
+        if self._lapse_at:
+            self._lapse_at.pop(seq, None)
+        if self._held is not None:
+            for key in keys:
+                left = self._held[key] - 1
+                if left:
+                    self._held[key] = left
+                else:
+                    del self._held[key]
+
+    def is_free(self, keys: Iterable[str]) -> bool:
+        """Tell whether no claim holds one of these keys."""
+        if self._held is None:
+            self._held = {}
+            for _, theirs in self._given.values():
+                for key in theirs:
+                    self._held[key] = self._held.get(key, 0) + 1
+        return not any(key in self._held for key in keys)
+
+    def stop_counting(self) -> None:
+        """Nobody asks for keys any more, for now."""
+        self._held = None
+
+    def extend(self, seq: int, lapse_at: float) -> None:
+        """Prolong a lease; a claim without one has none afterwards either."""
+        if seq in self._lapse_at:
+            self._lapse_at[seq] = lapse_at
+
+    def lapsed(self, now: float) -> Iterator[int]:
+        """Yield the claims whose leases have lapsed, oldest first."""
+        if self._lapse_at:
+            yield from sorted(seq for seq, lapse_at in self._lapse_at.items() if lapse_at <= now)

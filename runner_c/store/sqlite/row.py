@@ -1,0 +1,92 @@
+"""Updates and keys in the form in which rows hold them.
+
+**Guarantees** that what is read is what was written, also for text that is no valid Unicode.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import ujson
+
+from runner_c.protocols import Update
+
+__all__ = ["body_of", "joined_sheet", "keys_of", "sheet_of", "stored_body", "stored_keys", "stored_sheet"]
+
+
+def _dumped(value: object) -> bytes:
+    try:
+        text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+        return text.encode()
+    except (ValueError, OverflowError, RecursionError):
+        pass
+    try:
+        # Halves of surrogate pairs, for example: the slower one knows them.
+        body = json.dumps(value, allow_nan=False).encode()
+        _loaded(body)
+        return body
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _loaded(body: bytes) -> Any:
+    try:
+        return ujson.loads(body)
+    except ValueError:
+        return json.loads(body)
+
+
+def stored_body(update: Update) -> bytes:
+    """Return an update as JSON.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    # As deep as it will lie in a sheet: what can be written has to be read again.
+    return _dumped([[update]])[2:-2]
+
+
+def body_of(body: bytes) -> Update:
+    """Return what `stored_body` stored."""
+    return cast(Update, _loaded(body))
+
+
+def stored_sheet(
+    seqs: Sequence[int], keys: Sequence[tuple[str, ...]], urgents: Sequence[bool], updates: Sequence[Update]
+) -> bytes:
+    """Return updates that are given out together as one body.
+
+    Raises:
+        TypeError, ValueError: one of them is no JSON.
+    """
+    return _dumped((seqs, keys, urgents, updates))
+
+
+def joined_sheet(
+    seqs: Sequence[int], keys: Sequence[tuple[str, ...]], urgents: Sequence[bool], bodies: Sequence[bytes]
+) -> bytes:
+    """Return the same of updates that are JSON already."""
+    return b"[" + _dumped((seqs, keys, urgents))[1:-1] + b",[" + b",".join(bodies) + b"]]"
+
+
+def sheet_of(body: bytes) -> Iterator[tuple[int, tuple[str, ...], bool, Update]]:
+    """Yield number, keys, urgency and update of what `stored_sheet` stored."""
+    seqs, keys, urgents, updates = _loaded(body)
+    for seq, theirs, is_urgent, update in zip(seqs, keys, urgents, updates, strict=True):
+        yield seq, tuple(theirs), is_urgent, update
+
+
+def stored_keys(keys: tuple[str, ...]) -> str | None:
+    """Return keys as a column."""
+    if len(keys) == 1 and keys[0][:1] != "[":
+        return keys[0]
+    return json.dumps(keys) if keys else None
+
+
+def keys_of(column: str | None) -> tuple[str, ...]:
+    """Return what `stored_keys` stored."""
+    if column is None:
+        return ()
+    return tuple(json.loads(column)) if column[:1] == "[" else (column,)
