@@ -185,6 +185,11 @@ class Bot(Composer):
         """
         return self.api.get_updates(offset=offset, limit=limit, timeout=timeout, allowed_updates=allowed_updates)
 
+    def identity(self) -> str | None:
+        """Return the public part of the token, by which a store knows whose updates it keeps; None without a token."""
+        token = self.token
+        return None if token is None else f"bot {token.partition(':')[0]}"
+
     def interrupt(self) -> None:
         """Cut a `get_updates` that waits in another thread; harmless when none does."""
         api = self._api

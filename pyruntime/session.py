@@ -194,7 +194,7 @@ class SessionCell:
         if self._value is _UNREAD:
             name = self.owner.name
             key = self._hold("read")
-            stored = self.owner.storage.read(self.owner._prefix + key)
+            stored = self._storage.read(self.owner._prefix + key)
             self._stored = stored
             if stored is None:
                 value = self.owner._initial()
@@ -266,7 +266,15 @@ class SessionCell:
         if self._delivery is None:
             self._unit.stage(owner.storage, key, data)
         else:
-            self._delivery.stage(owner.storage, key, data)
+            self._delivery.stage(self._storage, key, data)
+
+    @property
+    def _storage(self) -> Storage:
+        """The storage of the middleware, or the store of the run in place of our memory."""
+        delivery = self._delivery
+        if delivery is not None and self.owner._is_storage_ours and delivery.storage is not None:
+            return delivery.storage
+        return self.owner.storage
 
     @property
     def _unit(self) -> Unit:

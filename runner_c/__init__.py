@@ -22,6 +22,10 @@ from runner_c.errors import (
     MalformedReply,
     RunnerError,
     Stopped,
+    StoreDamaged,
+    StoreError,
+    StoreInUse,
+    StoreUnavailable,
     TooManyWrittenOff,
 )
 from runner_c.gate import Gate
@@ -32,6 +36,7 @@ from runner_c.sequentialize import Sequentialize, sequentialize
 from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequential_sink
 from runner_c.source import create_source
 from runner_c.stats import InFlight, Stats, StopReport
+from runner_c.store import Store, open_store
 from runner_c.version import __version__
 
 __all__ = [
@@ -54,6 +59,11 @@ __all__ = [
     "StopReport",
     "Stopped",
     "Storage",
+    "Store",
+    "StoreDamaged",
+    "StoreError",
+    "StoreInUse",
+    "StoreUnavailable",
     "Supplier",
     "TooManyWrittenOff",
     "Update",
@@ -68,6 +78,7 @@ __all__ = [
     "create_source",
     "current",
     "exchange",
+    "open_store",
     "plain_reply",
     "receive",
     "receive_reply",

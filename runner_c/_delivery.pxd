@@ -14,7 +14,9 @@ cdef class Delivery:
     cdef Ring _ring
     cdef Pool _pool
     cdef Worker _worker
+    cdef object _sessions
     cdef dict _writes
+    cdef list _stored
     cdef list _releases
     cdef object _cancel
     cdef bint _is_settled
@@ -23,6 +25,7 @@ cdef class Delivery:
     cdef void cut(self) noexcept
     cdef void settle(self) noexcept
     cdef object commit(self)
+    cdef void renew(self, int attempt) noexcept
 
 
 cdef class Blocked:

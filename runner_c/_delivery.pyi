@@ -42,6 +42,10 @@ class Delivery:
         Whoever waits for longer than a moment inside a handler should wait here, and raise `Stopped` on True.
         """
 
+    @property
+    def storage(self) -> Storage | None:
+        """Where sessions are kept by default: in the store of the run. None when it has none."""
+
     def stage(self, storage: Storage, key: str, value: bytes | None) -> None:
         """Have `storage` write a value (None: delete) when the update settles.
 

@@ -29,6 +29,10 @@ cdef class Delivery:
     def wait(self, timeout_s):
         return self._stopping.wait(timeout_s)
 
+    @property
+    def storage(self):
+        return self._sessions
+
     def stage(self, storage, str key, value):
         if self._writes is None:
             self._writes = {}
@@ -56,12 +60,24 @@ cdef class Delivery:
             return None
         writes = self._writes
         self._writes = None
+        mine = []
         for storage, key, value in writes.values():
-            if value is None:
+            if storage is self._sessions:
+                mine.append((key, value))
+            elif value is None:
                 storage.delete(key)
             else:
                 storage.write(key, value)
+        if mine:
+            # Visible to who comes next at once; in the store together with the end of this update.
+            self._stored = self._sessions.put(mine)
         return None
+
+    cdef void renew(self, int attempt) noexcept:
+        """Begin another attempt: nothing is staged, keys that were taken stay held."""
+        self.attempt = attempt
+        self._writes = None
+        self._stored = None
 
     cdef void settle(self) noexcept:
         """Mark the update as ended and run the releases."""

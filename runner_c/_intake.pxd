@@ -17,6 +17,7 @@ cdef struct counters_t:
     int64_t overdue
     int64_t abandoned
     int64_t put_back
+    int64_t retried
 
 
 cdef class Intake(TicketRunner):

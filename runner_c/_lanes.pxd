@@ -25,6 +25,15 @@ cdef struct link_t:
     Py_ssize_t key_size
 
 
+# The end of an update, or of an attempt, on its way to the store.
+cdef struct record_t:
+    record_t *next
+    ticket_t *ticket
+    PyObject *error         # owned: why it failed, as text; NULL: it is done with
+    int64_t retry_ns        # of a failure: after how long it is tried again; -1: it is given up
+    bint is_own_block       # to be freed by itself; else it is part of its ticket
+
+
 # One admitted update; see _ticket.pyx for its beginning and end, _sink.pyx for its way.
 cdef struct ticket_t:
     PyObject *update        # owned
@@ -41,12 +50,19 @@ cdef struct ticket_t:
     ticket_t *next          # in a list of tickets that became ready
     void *worker            # who runs it: a borrowed Worker
     unsigned long thread
+    int64_t entry           # its number in the store; 0: no store
+    int64_t token           # of the claim on it
+    int64_t due_ns          # after a failure: not to be run before
+    record_t ending
+    int attempt             # 1 at the first delivery
+    int failures
     int holders             # atomic; who lets go last frees it
     int state               # state_t, atomic
     int waits               # unsettled predecessors, atomic
     int links
     bint is_polled          # came through the source, so the offset depends on it
     bint is_bypassed
+    bint is_suspect         # ran when the last process died; runs alone
     bint is_overdue         # its deadline has been reported
     bint is_interrupted     # an exception was raised in its worker
     link_t link[0]

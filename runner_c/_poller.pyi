@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from runner_c._sink import Sink
+from runner_c.journal import Journal
 from runner_c.retry import Backoff
 from runner_c.source import Source
 
@@ -21,6 +22,7 @@ class Poller:
         ack: str = "fetch",
         drop_pending: bool = False,
         conflict_limit_s: float = 60.0,
+        journal: Journal | None = None,
     ) -> None: ...
     @property
     def resumed(self) -> threading.Event:

@@ -2,6 +2,7 @@
 
 Guarantees
     - `ack="fetch"`: an update is confirmed by the poll after the one that brought it (at most once).
+    - `ack="journal"`: an update is confirmed when the store has it.
     - `ack="done"`: the offset only passes updates that have been handled (at least once).
     - The next offset is the last taken id plus one, also when ids go down.
     - An unchanged offset is asked for again no sooner than 0.5 s after the last time, so that the server does not cut
@@ -28,6 +29,7 @@ logger = logging.getLogger("runner_c")
 cdef double SAME_OFFSET_S = 0.5
 # With so many full batches ready the loop rests, a little, before it fetches more.
 cdef int READY_BATCHES = 1
+cdef int STORED_BATCHES = 4
 cdef double READY_REST_S = 0.02
 cdef double CONFLICT_LIMIT_S = 60.0
 cdef double LONGEST_RETRY_AFTER_S = 1e6  # a wait beyond it is no wait that anybody meant
@@ -50,6 +52,7 @@ cdef class Poller:
     cdef object _describe
     cdef int _limit
     cdef bint _is_done_mode
+    cdef object _journal
     cdef bint _is_drop_wanted
     cdef object _behind_last
     cdef object _asked
@@ -64,7 +67,7 @@ cdef class Poller:
 
     def __init__(
         self, source, Sink sink, backoff, *, describe=repr, int limit=100, ack="fetch", bint drop_pending=False,
-        double conflict_limit_s=CONFLICT_LIMIT_S,
+        double conflict_limit_s=CONFLICT_LIMIT_S, journal=None,
     ):
         self._source = source
         self._sink = sink
@@ -72,6 +75,9 @@ cdef class Poller:
         self._describe = describe
         self._limit = limit
         self._is_done_mode = ack == "done"
+        self._journal = journal
+        if journal is not None:
+            self._behind_last = journal.store.offset
         self._is_drop_wanted = drop_pending
         self._conflict_limit_s = conflict_limit_s
         self._conflict_since_s = -1.0
@@ -109,7 +115,8 @@ cdef class Poller:
         cdef int limit
         cdef list batch
         self.resumed.wait()
-        limit = min(self._sink.wait_for_room(), self._limit)
+        # With a store there is always room: what memory cannot hold waits there.
+        limit = self._limit if self._journal is not None else min(self._sink.wait_for_room(), self._limit)
         if limit <= 0:
             return None
         if self._is_done_mode:
@@ -118,7 +125,9 @@ cdef class Poller:
             # The reply begins with what is unfinished and known: room for new ones is not what limits it.
             limit = self._limit
         else:
-            self._sink.wait_for_demand(READY_BATCHES * limit, READY_REST_S)
+            # What a store has can be fetched ahead without fear, and its commits take time.
+            ahead = STORED_BATCHES if self._journal is not None else READY_BATCHES
+            self._sink.wait_for_demand(ahead * limit, READY_REST_S)
         offset = self._offset()
         if self._source.has_offset:
             self._hold_back(offset)
@@ -176,6 +185,11 @@ cdef class Poller:
         What a stop leaves over was never taken; with `ack="done"` neither is what there is no room for: it comes again.
         """
         cdef long taken
+        if self._journal is not None:
+            last = last_id(batch)
+            if batch and self._journal.admission.append(batch, None if last is None else last + 1, is_patient=True):
+                self._pass(last, False)
+            return None
         while batch:
             taken = self._sink.admit(batch)
             if taken:
@@ -199,7 +213,10 @@ cdef class Poller:
 
     def _drop_pending(self):
         """Leave what waits at the server behind: ask for the last update only and go on after it."""
-        self._pass(last_id(self._source.poll(-1, 1, 0)), False)
+        last = last_id(self._source.poll(-1, 1, 0))
+        if self._journal is not None and last is not None:
+            self._journal.admission.append([], last + 1, is_patient=True)
+        self._pass(last, False)
         logger.info("dropped the updates that were pending", extra={"action": "poll.drop_pending"})
 
     cdef bint _insist(self, call) except -1:
@@ -246,12 +263,15 @@ cdef class Poller:
     def confirm(self):
         """Confirm at the server what has been handled, after the last poll. Raises what the source raises.
 
-        With `ack="fetch"` everything that was begun is confirmed; a tail of the last batch that was never begun stays
-        at the server. With `ack="done"` the first update that was not handled and all behind it stay there.
+        With a store everything that it has is confirmed. With `ack="fetch"` everything that was begun is; a tail of the
+        last batch that was never begun stays at the server. With `ack="done"` the first update that was not handled and
+        all behind it stay there.
         """
         if not self._source.has_offset:
             return
-        kept = self._sink.oldest_unfinished() if self._is_done_mode else self._sink.first_not_begun()
+        kept = None
+        if self._journal is None:
+            kept = self._sink.oldest_unfinished() if self._is_done_mode else self._sink.first_not_begun()
         offset = self._behind_last if kept is None else kept
         if offset is None or offset == self.confirmed_offset:
             return

@@ -1,3 +1,5 @@
+from libc.stdint cimport int64_t
+
 from runner_c._lanes cimport ticket_t
 from runner_c._ring cimport Ring, call_t, worker_t
 
@@ -12,6 +14,8 @@ cdef class Worker:
     cdef unsigned long thread
     cdef TicketRunner runner
     cdef Pool pool
+    cdef int64_t *mark              # where it noted what it runs, for whoever comes after its process
+    cdef int64_t marked
     cdef int forks
     cdef readonly int number
 

@@ -58,6 +58,7 @@ cdef class Ring:
     cdef call_t write_off(self, worker_t *worker) noexcept
     cdef call_t recall(self) noexcept
     cdef call_t pause(self, bint is_paused) noexcept
+    cdef call_t set_limit(self, int limit) noexcept
     cdef void count_in(self) noexcept
     cdef void start_failed(self) noexcept
     cdef void close(self) noexcept

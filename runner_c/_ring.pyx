@@ -321,6 +321,17 @@ cdef class Ring:
         unpark_all(woken)
         return call
 
+    cdef call_t set_limit(self, int limit) noexcept:
+        """Change how many workers may have a slot; those that have one keep it."""
+        cdef call_t call
+        cdef worker_t *woken = NULL
+        rc_lock(&self._lock)
+        self._limit = limit
+        call = self._give_out(&woken)
+        rc_unlock(&self._lock)
+        unpark_all(woken)
+        return call
+
     cdef void close(self) noexcept:
         """Send every worker home; those that run leave when they come back."""
         cdef worker_t *woken = NULL

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from runner_c._delivery import Delivery
+from runner_c._ends import Ends
 from runner_c._event import StopEvent
-from runner_c._intake import Intake
 from runner_c._seen import Seen
 from runner_c.protocols import Keyer, Update
 
@@ -14,7 +14,7 @@ def current() -> Delivery | None:
     Thread-safety: any thread; each gets its own.
     """
 
-class Sink(Intake):
+class Sink(Ends):
     """Hold everything between a source and the handlers of one run.
 
     Args:

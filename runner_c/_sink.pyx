@@ -15,26 +15,19 @@ import logging
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_XDECREF
 from libc.stdint cimport int64_t
 
 from runner_c._delivery cimport Delivery
+from runner_c._ends cimport Ends
 from runner_c._event cimport StopEvent
-from runner_c._intake cimport Intake
-from runner_c._lanes cimport (
-    ABANDONED,
-    ADMITTED,
-    RUNNING,
-    SETTLING,
-    UNFINISHED,
-    ticket_t,
-)
+from runner_c._fault cimport RC_HAS_FAULT_POINTS, fault_point
+from runner_c._lanes cimport ABANDONED, ADMITTED, RUNNING, SETTLING, UNFINISHED, ticket_t
 from runner_c._pool cimport Worker, current_worker, leave_if_forked
 from runner_c._sync cimport (
     rc_load,
     rc_lock,
     rc_now_ns,
-    rc_parker_destroy,
-    rc_parker_init,
     rc_store,
     rc_swap_if,
     rc_unlock,
@@ -51,6 +44,8 @@ cdef extern from "Python.h":
 
 logger = logging.getLogger("runner_c")
 
+cdef int LONGEST_ERROR = 16_384
+
 
 def current():
     cdef Worker worker = current_worker()
@@ -59,11 +54,8 @@ def current():
     return (<Sink> worker.runner).delivery_of(worker)
 
 
-cdef class Sink(Intake):
+cdef class Sink(Ends):
     """Everything between a source and the handlers of one run."""
-
-    def __cinit__(self):
-        rc_parker_init(&self._drain_parker)
 
     def __init__(
         self, consume, on_error, *, keyer=None, seen=None, int concurrency=500, int64_t backlog=10_000,
@@ -79,9 +71,6 @@ cdef class Sink(Intake):
         if age_limits is not None:
             self._age_limits_ns = {kind: int(limit_s * 1e9) for kind, limit_s in age_limits.items()}
         self.stopping = StopEvent()
-
-    def __dealloc__(self):
-        rc_parker_destroy(&self._drain_parker)
 
     @property
     def on_starved(self):
@@ -102,12 +91,19 @@ cdef class Sink(Intake):
         outcome = self._handle(ticket)
         if not self._claim(worker, ticket):
             worker.ticket = NULL
+            self._mark(worker, 0)
             release_ticket(ticket)
             return False
         if ticket.delivery != NULL and outcome == SUCCEEDED:
             outcome = self._commit(ticket)
         worker.ticket = NULL
-        self._settle(ticket, outcome)
+        if RC_HAS_FAULT_POINTS:
+            fault_point("handled")
+        if outcome != RETRY or not self._postpone(ticket):
+            self._settle(ticket, FAILED if outcome == RETRY else outcome)
+        self._mark(worker, 0)
+        if RC_HAS_FAULT_POINTS:
+            fault_point("recorded")
         return True
 
     cdef outcome_t _commit(self, ticket_t *ticket) noexcept:
@@ -116,7 +112,7 @@ cdef class Sink(Intake):
             (<Delivery> <object> ticket.delivery).commit()
             return SUCCEEDED
         except BaseException as error:
-            return self._fail(error, <object> ticket.update)
+            return self._fail(ticket, error)
 
     cdef bint _begin(self, Worker worker, ticket_t *ticket) noexcept:
         """Move a ticket from ADMITTED to RUNNING; false when a stop has taken it back."""
@@ -142,6 +138,10 @@ cdef class Sink(Intake):
             rc_unlock(&self._lock)
         if not is_mine:
             worker.ticket = NULL
+        elif self._has_store:
+            self._mark(worker, ticket.entry)
+            if ticket.delivery != NULL:
+                (<Delivery> <object> ticket.delivery)._worker = worker
         return is_mine
 
     cdef outcome_t _handle(self, ticket_t *ticket) noexcept:
@@ -172,10 +172,27 @@ cdef class Sink(Intake):
             leave_if_forked(error)
             if isinstance(error, Stopped) and rc_load(&self.stopping._is_set):
                 return PUT_BACK
-            return self._fail(error, update)
+            return self._fail(ticket, error)
 
-    cdef outcome_t _fail(self, object error, object update) except *:
-        """Run the error handler of an update that failed."""
+    cdef outcome_t _fail(self, ticket_t *ticket, object error) except *:
+        """Have an update that failed tried again, or run its error handler."""
+        cdef object update = <object> ticket.update
+        if self._max_attempts > 1:
+            self._take_error(ticket, error)
+            if ticket.failures + 1 < self._max_attempts:
+                delay_s = self._retry_delay_s(ticket.failures + 1, error)
+                ticket.ending.retry_ns = <int64_t> (delay_s * 1e9)
+                logger.warning(
+                    "update %s failed, attempt %d of %d; next one in %.1f s\n%s",
+                    update["update_id"], ticket.failures + 1, self._max_attempts, delay_s, <object> ticket.ending.error,
+                    extra={"action": "update.retried"},
+                )
+                return RETRY
+            ticket.ending.retry_ns = -1
+            logger.error(
+                "update %s failed %d times and is a dead letter now", update["update_id"], ticket.failures + 1,
+                extra={"action": "update.dead"},
+            )
         try:
             self._on_error(error, update)
         except BaseException as second:
@@ -186,6 +203,13 @@ cdef class Sink(Intake):
                 extra={"action": "error_handler.failed"},
             )
         return FAILED
+
+    cdef object _take_error(self, ticket_t *ticket, object error):
+        """Keep why an update failed, as text, for the store."""
+        cdef str text = traceback_of(error)[-LONGEST_ERROR:]
+        Py_XDECREF(ticket.ending.error)
+        Py_INCREF(text)
+        ticket.ending.error = <PyObject *> text
 
     cdef bint _claim(self, Worker worker, ticket_t *ticket) noexcept:
         """Take the right to end a ticket, for its worker; false when it has been ended.
@@ -217,11 +241,13 @@ cdef class Sink(Intake):
         cdef ticket_t *ready
         cdef bint is_source_due = False
         cdef bint is_drain_due = False
+        cdef bint is_recorder_due = False
         if ticket.delivery != NULL:
             (<Delivery> <object> ticket.delivery).settle()
         rc_lock(&self._lock)
         if self._timeout_ns:
             self._unlink_deadline(ticket)
+        is_recorder_due = self._clear_suspect(ticket)
         if outcome == PUT_BACK:
             # Keeps its place in the table and its lanes: its successors must not overtake it in this life.
             self._count.put_back += 1
@@ -234,6 +260,9 @@ cdef class Sink(Intake):
                 self._count.failed += 1
             else:
                 self._count.skipped += 1
+            if self._has_store:
+                # Before its keys are opened: the store hears of the ends of a key in their order.
+                is_recorder_due |= self._record(&ticket.ending, ticket)
             if self._is_source_waiting and (
                 self._held - 1 + self._reserved <= self._source_mark
                 or (self._is_oldest_awaited and self._is_oldest_polled(ticket))
@@ -245,24 +274,14 @@ cdef class Sink(Intake):
         rc_unlock(&self._lock)
         if is_source_due:
             rc_unpark(&self._source_parker)
+        if is_recorder_due:
+            rc_unpark(&self._record_parker)
         if outcome != PUT_BACK:
             ready = self._lanes.leave(ticket)
             self._ring.push(ready, False)
             release_ticket(ticket)
         if is_drain_due:
             rc_unpark(&self._drain_parker)
-
-    cdef void _unlink_deadline(self, ticket_t *ticket) noexcept nogil:
-        if ticket.earlier != NULL:
-            ticket.earlier.later = ticket.later
-        elif self._earliest == ticket:
-            self._earliest = ticket.later
-        if ticket.later != NULL:
-            ticket.later.earlier = ticket.earlier
-        elif self._latest == ticket:
-            self._latest = ticket.earlier
-        ticket.earlier = NULL
-        ticket.later = NULL
 
     cdef Delivery delivery_of(self, Worker worker):
         """What handlers see of the update that a worker runs; made on first use, by that worker."""
@@ -272,7 +291,8 @@ cdef class Sink(Intake):
             return <Delivery> <object> ticket.delivery
         delivery = Delivery.__new__(Delivery)
         delivery.update = <object> ticket.update
-        delivery.attempt = 1
+        delivery.attempt = ticket.attempt
+        delivery._sessions = self._sessions
         delivery.sequence = ticket.sequence
         delivery.bypassed = ticket.is_bypassed
         delivery.declared = self._declared

@@ -24,11 +24,31 @@ from runner_c._keys import BYPASS
 cdef object bypass = BYPASS
 
 
-cdef ticket_t *make_ticket(dict update, int64_t update_id, object keyer) except NULL:
-    cdef object keys
-    cdef object fault = None
-    cdef tuple distinct = ()
-    cdef bint is_bypassed = False
+cdef tuple keys_by(dict update, object keyer, PyObject **fault, bint *is_bypassed):
+    """The keys of an update; what the key function raised comes back in `fault`, owned."""
+    fault[0] = NULL
+    is_bypassed[0] = False
+    if keyer is None:
+        return ()
+    try:
+        keys = keyer(update)
+        if keys is bypass:
+            is_bypassed[0] = True
+            return ()
+        distinct = keys_of(keys)
+        for key in distinct:
+            PyUnicode_AsUTF8AndSize(key, NULL)
+        return distinct
+    except BaseException as error:
+        Py_INCREF(error)
+        fault[0] = <PyObject *> error
+        return ()
+
+
+cdef ticket_t *ticket_with(
+    dict update, int64_t update_id, tuple keys, PyObject *fault, bint is_bypassed
+) except NULL:
+    """A ticket with these keys; takes over `fault`."""
     cdef Py_ssize_t bytes_of_keys = 0
     cdef Py_ssize_t size
     cdef int index
@@ -36,34 +56,25 @@ cdef ticket_t *make_ticket(dict update, int64_t update_id, object keyer) except 
     cdef link_t *link
     cdef char *place
     cdef const char *text
-    if keyer is not None:
-        try:
-            keys = keyer(update)
-            if keys is bypass:
-                is_bypassed = True
-            else:
-                distinct = keys_of(keys)
-            for key in distinct:
-                PyUnicode_AsUTF8AndSize(key, &size)
-                bytes_of_keys += size
-        except BaseException as error:
-            fault = error
-            distinct = ()
-            bytes_of_keys = 0
+    for key in keys:
+        PyUnicode_AsUTF8AndSize(key, &size)
+        bytes_of_keys += size
     ticket = <ticket_t *> calloc(
-        1, sizeof(ticket_t) + <size_t> len(distinct) * sizeof(link_t) + <size_t> bytes_of_keys
+        1, sizeof(ticket_t) + <size_t> len(keys) * sizeof(link_t) + <size_t> bytes_of_keys
     )
     if ticket == NULL:
+        Py_XDECREF(fault)
         raise MemoryError()
     ticket.holders = 1
+    ticket.attempt = 1
     ticket.update_id = update_id
     ticket.admitted_ns = rc_now_ns()
     ticket.state = ADMITTED
     ticket.is_bypassed = is_bypassed
-    ticket.links = <int> len(distinct)
+    ticket.links = <int> len(keys)
     place = <char *> &ticket.link[ticket.links]
     for index in range(ticket.links):
-        key = distinct[index]
+        key = keys[index]
         text = PyUnicode_AsUTF8AndSize(key, &size)
         link = &ticket.link[index]
         memcpy(place, text, <size_t> size)
@@ -74,10 +85,16 @@ cdef ticket_t *make_ticket(dict update, int64_t update_id, object keyer) except 
         place += size
     Py_INCREF(update)
     ticket.update = <PyObject *> update
-    if fault is not None:
-        Py_INCREF(fault)
-        ticket.fault = <PyObject *> fault
+    ticket.fault = fault
     return ticket
+
+
+cdef ticket_t *make_ticket(dict update, int64_t update_id, object keyer) except NULL:
+    """A ticket with the keys that a key function gives."""
+    cdef PyObject *fault
+    cdef bint is_bypassed
+    cdef tuple keys = keys_by(update, keyer, &fault, &is_bypassed)
+    return ticket_with(update, update_id, keys, fault, is_bypassed)
 
 
 cdef void release_ticket(ticket_t *ticket):
@@ -86,5 +103,6 @@ cdef void release_ticket(ticket_t *ticket):
         return
     Py_XDECREF(ticket.delivery)
     Py_XDECREF(ticket.fault)
+    Py_XDECREF(ticket.ending.error)
     Py_XDECREF(ticket.update)
     free(ticket)

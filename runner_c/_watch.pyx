@@ -224,6 +224,9 @@ def abandon(Sink sink, int64_t sequence):
         sink._unlink_deadline(ticket)
         sink._unlink(ticket)
         sink._count.abandoned += 1
+        sink._clear_suspect(ticket)
+        if sink._has_store:
+            sink._record(&ticket.ending, ticket)
     rc_unlock(&sink._lock)
     if not is_mine:
         return False
@@ -239,5 +242,6 @@ def abandon(Sink sink, int64_t sequence):
     sink._pool.obey(sink._ring.write_off(&worker.slot))
     release_ticket(ticket)
     rc_unpark(&sink._source_parker)
+    rc_unpark(&sink._record_parker)
     rc_unpark(&sink._drain_parker)
     return True

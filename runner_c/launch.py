@@ -15,6 +15,7 @@ from runner_c.secret import traceback_of
 from runner_c.sequentialize import KeyFunction, Sequentialize, by_chat
 from runner_c.sink import create_concurrent_sink
 from runner_c.source import BotSource
+from runner_c.store.base import Store
 
 __all__ = ["run"]
 
@@ -27,7 +28,7 @@ def run(
     concurrency: int = 500,
     backlog: int = 10_000,
     sequentialize: KeyFunction | Sequentialize | None = by_chat,
-    store: str | None = None,
+    store: str | Store | None = None,
     ack: str | None = None,
     allowed_updates: Sequence[str] | None = None,
     poll_timeout_s: int = 30,
@@ -55,8 +56,13 @@ def run(
         sequentialize: which updates wait for each other; default `by_chat`. A key function, or what `sequentialize()`
             returned. A bot that brings an order of its own (`keys`, or `sequentialize` as its first middleware)
             replaces the default. None: no order but the bot's own.
-        store: None; durable stores are not part of this version.
-        ack: "fetch" (default): an update is confirmed by the next poll, so a kill loses what is in memory.
+        store: where updates, sessions and dead letters are kept: ``"sqlite:bot.db"`` for a file (made if it is not
+            there, opened by one runner at a time), or a `Store` that `open_store` gave, which stays open. None
+            (default): nothing is written; a kill loses what ``ack`` says. See docs/promises.md.
+        ack: None (default): "journal" with a store, else "fetch".
+            "journal": an update is confirmed when the store has it, so a kill or a power cut loses nothing and may
+            repeat what had not ended; a repeated one has ``ctx.attempt`` above 1.
+            "fetch": an update is confirmed by the next poll, so a kill loses what is in memory.
             "done": the offset only passes updates that were handled, so a kill loses nothing and may repeat some;
             at most 100 updates are then open at the server's side.
         allowed_updates: the kinds of updates to ask for; None (default) derives them from the registered handlers.
@@ -72,7 +78,10 @@ def run(
         on_timeout: "report" (default) logs update, age and stack; "interrupt" also raises `HandlerTimeout` in its
             thread (which cannot break a system call); "abandon" also frees its slot and keys; or a function that gets
             an `Overdue` and returns one of these or None.
-        max_attempts: 1; repeated tries need a durable store and are not part of this version.
+        max_attempts: 1 (default): an update whose handler failed is done with after the error handler ran. More, up
+            to 1000, with a store: it is tried again after 1, 2, 4 … s (300 at most, or what a ``retry_after`` of the
+            error says), its keys held meanwhile; after the last attempt the error handler runs and it becomes a dead
+            letter (``python -m runner_c dead-letters``).
         age_limits: None (default); True skips updates that waited here longer than Telegram takes an answer (inline
             queries 30 s; callback, shipping and pre-checkout queries 150 s); or a dict of seconds by kind.
         processes: 0; handlers run in threads of this process.
@@ -81,13 +90,10 @@ def run(
     Raises:
         ConfigError: an option or the bot is not what it has to be; the message says what to do.
         RunnerError: the bot is being run already.
+        StoreError: the store cannot be opened: it is damaged, in use, another bot's, or not writable.
         RuntimeError: the system gives no threads.
     """
     _check_bot(bot)
-    if store is not None:
-        raise ConfigError("store: this version keeps updates in memory only; leave it out, or use ack='done'")
-    if max_attempts != 1:
-        raise ConfigError("max_attempts: repeated tries need a durable store, which this version does not have; use 1")
     if processes != 0:
         raise ConfigError("processes: handlers run in threads of this process in this version; use 0")
     if handler_timeout_s is None and on_timeout != "report":
@@ -115,7 +121,10 @@ def run(
         source,
         sink,
         poll_limit=poll_limit,
-        ack="fetch" if ack is None else ack,
+        ack=ack,
+        store=store,
+        max_attempts=max_attempts,
+        owner=_owner_of(bot),
         drop_pending=drop_pending,
         retry=retry,
         retry_cap_s=retry_cap_s,
@@ -149,6 +158,12 @@ def _keyer_of(bot: Any, default: KeyFunction | Sequentialize | None) -> Keyer | 
             return bot.keys  # type: ignore[no-any-return]
         raise ConfigError("the bot has keys() of its own: leave sequentialize out")
     return order
+
+
+def _owner_of(bot: Any) -> str | None:
+    identify = getattr(bot, "identity", None)
+    owner = identify() if callable(identify) else None
+    return owner if isinstance(owner, str) else None
 
 
 def _derived_kinds(bot: Any) -> list[str] | None:

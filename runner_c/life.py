@@ -7,7 +7,7 @@
 - Whatever goes wrong, the future of the life gets a result or an error, once.
 
 **Threads** NAME-poller runs the polling loop; NAME-runner waits for the end and carries it out; NAME-monitor watches
-deadlines if there are any; NAME-worker-N run handlers.
+deadlines if there are any; NAME-journal tells the store what has ended, if there is one; NAME-worker-N run handlers.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from runner_c import _stop, _watch, exit_hook
+from runner_c import _journal, _stop, _watch, exit_hook
 from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.deadline import Monitor, stack_of
 from runner_c.errors import Stopped
+from runner_c.journal import Journal, JournalPlan
 from runner_c.secret import describe_error
 from runner_c.sink import SinkPlan
 from runner_c.source import Source
@@ -60,7 +61,8 @@ class Life:
         source: Source,
         plan: SinkPlan,
         seen: Seen,
-        make_poller: Callable[[Source, object], Poller],
+        make_poller: Callable[[Source, object, Journal | None], Poller],
+        journal: JournalPlan | None,
     ) -> None:
         self.pid = os.getpid()
         self.future: Future[StopReport] = Future()
@@ -68,7 +70,6 @@ class Life:
         self.sink = plan.open(name, seen)
         self.supplier = source.supplier
         self._source = source
-        self.poller = make_poller(source, self.sink)
         self._born_ns = time.monotonic_ns()
         self._lock = threading.Lock()  # guards _deadline_ns, _error; a leaf
         self._pause_lock = threading.Lock()  # makes a pause and the end of one exclude each other; before all others
@@ -80,17 +81,30 @@ class Life:
         self._monitor = Monitor(self.sink, plan.on_timeout, self._fail) if plan.handler_timeout_s is not None else None
         self._poller_thread = threading.Thread(target=self._poll, name=f"{name}-poller", daemon=True)
         self._thread = threading.Thread(target=self._live, name=f"{name}-runner", daemon=True)
+        # Last: from here on there is a store to be closed.
+        self.journal: Journal | None = None
+        if journal is not None:
+            self.journal = journal.open(self.sink, concurrency=plan.concurrency, name=name, fail=self._fail)
+        self.poller = make_poller(source, self.sink, self.journal)
 
     def start(self) -> None:
         """Start the threads.
 
         Raises:
             RuntimeError: the system gives no threads; nothing of the life is left then.
+            StoreError: the store cannot be used; likewise.
         """
-        exit_hook.add(self)
+        try:
+            exit_hook.add(self)
+        except BaseException:
+            if self.journal is not None:
+                self.journal.close()
+            raise
         self.future.set_running_or_notify_cancel()
         try:
             self.sink.start()
+            if self.journal is not None:
+                self.journal.start()
             if self._monitor is not None:
                 self._monitor.start()
             self._thread.start()
@@ -101,6 +115,9 @@ class Life:
             if self._monitor is not None:
                 self._monitor.stop()
             _stop.close(self.sink, 1.0)
+            if self.journal is not None:
+                self.journal.stop()
+                self.journal.close()
             raise
 
     def ask_to_stop(self, timeout_s: float | None) -> None:
@@ -129,6 +146,8 @@ class Life:
         threads = [self._poller_thread, self._thread]
         if self._monitor is not None:
             threads.append(self._monitor.thread)
+        if self.journal is not None:
+            threads.append(self.journal.thread)
         return threading.current_thread() in threads or _stop.is_worker_of(self.sink)
 
     def pause(self) -> None:
@@ -162,6 +181,9 @@ class Life:
             running=count["running"],
             blocked=count["blocked"],
             keys=count["keys"],
+            retried=count["retried"],
+            retrying=_journal.delayed(self.sink),
+            stored=0 if self.journal is None else self.journal.stored(),
             workers=count["workers"],
             idle_workers=count["idle"],
             polls=self.poller.polls,
@@ -194,17 +216,23 @@ class Life:
     def _end(self) -> StopReport:
         begun_ns = self._stop_asked_ns or time.monotonic_ns()
         _stop.stop_admitting(self.sink)
+        if self.journal is not None:
+            self.journal.stop_retrying()
         self.resume()
         self._end_polling()
         is_drained = _stop.drain(self.sink, self._deadline)
         unfinished: list[dict[str, object]] = []
         if not is_drained:
             unfinished = self._cut_off()
+        if self.journal is not None:
+            self._end_journal(self.journal)
         self._confirm()
         if self._monitor is not None:
             self._monitor.stop()
         hanging = _stop.close(self.sink, LAST_WAIT_S if unfinished else 5.0)
         self._guarded("close", self._source.close)
+        if self.journal is not None:
+            self.journal.close()
         report = StopReport(
             handled=self.stats().handled,
             unfinished=unfinished,
@@ -253,6 +281,14 @@ class Life:
                 stack_of(thread).rstrip(),
                 extra={"action": "stop.hanging"},
             )
+        if self.journal is not None:
+            if unfinished:
+                logger.info(
+                    "%d updates were not finished; they stay in the store and run first at the next start",
+                    len(unfinished),
+                    extra={"action": "stop.unfinished"},
+                )
+            return unfinished
         running = {id(update) for update, _, _ in hanging}
         for update in unfinished:
             if id(update) not in running:
@@ -263,6 +299,15 @@ class Life:
                     extra={"action": "stop.unfinished"},
                 )
         return unfinished
+
+    def _end_journal(self, journal: Journal) -> None:
+        untold = journal.stop()
+        if untold:
+            logger.error(
+                "the store could not be told of %d updates that were handled last; they will be given out again",
+                untold,
+                extra={"action": "journal.untold"},
+            )
 
     def _confirm(self) -> None:
         """Confirm what was handled, in a thread of its own so that a dead network cannot hold up the stop."""

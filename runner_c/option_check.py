@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner_c.errors import ConfigError
+from runner_c.store.base import Store
+from runner_c.store.url import check_url, open_store
 
 __all__ = [
     "AGE_LIMITS_S",
     "age_limits_of",
+    "attempts",
+    "checked_store",
     "confirmation",
     "function_of_one",
     "kinds_of",
@@ -92,15 +96,45 @@ def name_of(value: Any) -> str:
     return value
 
 
-def confirmation(value: Any) -> str:
-    """Return a valid `ack`.
+def confirmation(value: Any, *, has_store: bool) -> str:
+    """Return a valid `ack`; None is "journal" with a store and "fetch" without one.
+
+    Raises:
+        ConfigError: it is none, or goes ill with a store or without one.
+    """
+    if value is None:
+        return "journal" if has_store else "fetch"
+    if value not in ("fetch", "done", "journal"):
+        raise ConfigError(f'ack is "journal", "fetch" or "done", not {value!r}')
+    if value == "journal" and not has_store:
+        raise ConfigError('ack="journal" needs a store to keep the updates in; pass store="sqlite:bot.db"')
+    if value != "journal" and has_store:
+        raise ConfigError(
+            f"ack={value!r} goes without a store: with one, an update is confirmed when the store has it. Leave ack "
+            "out, or the store"
+        )
+    return str(value)
+
+
+def attempts(value: Any) -> int:
+    """Return a valid `max_attempts`.
 
     Raises:
         ConfigError: it is none.
     """
-    if value not in ("fetch", "done"):
-        raise ConfigError(f'ack is "fetch" or "done", not {value!r} ("journal" needs a durable store)')
-    return str(value)
+    return whole_number("max_attempts", value, 1, 1000)
+
+
+def checked_store(value: Any) -> str | Store:
+    """Return a store, or the URL of one. A store in memory is made here, so that it outlives a stop of its runner.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, Store):
+        return value
+    url = check_url(value)
+    return open_store(url) if url == "memory:" else url
 
 
 def kinds_of(value: Any) -> list[str]:

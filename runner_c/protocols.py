@@ -31,6 +31,7 @@ class RunnableBot(Protocol):
     - ``interrupt()`` aborts a pending ``get_updates`` from another thread. Called every 20 ms during a stop until the
       poll has ended; without it a stop waits for the poll to end by itself.
     - ``allowed_updates()`` returns the kinds of updates to ask for, when `run` is not told.
+    - ``identity()`` returns a name of the bot that stays the same, or None; a store keeps the updates of one bot.
     - ``close()`` is called when a run has ended.
     """
 

@@ -1,4 +1,4 @@
-"""How long to wait after a failed poll."""
+"""How long to wait: after a failed poll, and before an update that failed is tried again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from runner_c.errors import ConfigError
 
-__all__ = ["FIRST_DELAY_S", "Backoff"]
+__all__ = ["FIRST_DELAY_S", "FIRST_RETRY_S", "Backoff", "handler_delay_s"]
 
 FIRST_DELAY_S = 0.1
 """Seconds before the first retry, before jitter."""
@@ -72,3 +72,19 @@ class Backoff:
     def reset(self) -> None:
         """End the series: a try succeeded."""
         self._failures = 0
+
+
+FIRST_RETRY_S = 1.0
+"""Seconds before the second attempt at an update, before jitter; twice as long before each further one."""
+
+LONGEST_RETRY_S = 300.0
+"""No attempt at an update is further away, in seconds, unless the server asked for more."""
+
+
+def handler_delay_s(failures: int, error: BaseException) -> float:
+    """Return how long an update waits that has failed so many times, in seconds; an error's `retry_after` is obeyed."""
+    delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 30)) * random.uniform(0.9, 1.1)
+    retry_after = getattr(error, "retry_after", None)
+    if isinstance(retry_after, (int, float)) and 0 < retry_after < 86_400:
+        return max(delay_s, float(retry_after))
+    return delay_s

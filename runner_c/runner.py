@@ -14,14 +14,16 @@ from runner_c import _watch
 from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.errors import ConfigError, ForkedProcess, RunnerError
+from runner_c.journal import Journal, JournalPlan
 from runner_c.life import Life
-from runner_c.option_check import confirmation, name_of, seconds, truth, whole_number
+from runner_c.option_check import attempts, checked_store, confirmation, name_of, seconds, truth, whole_number
 from runner_c.protocols import Update
 from runner_c.retry import Backoff
 from runner_c.secret import describe_error
 from runner_c.sink import SinkPlan
 from runner_c.source import Source
 from runner_c.stats import InFlight, Stats, StopReport
+from runner_c.store.base import Store
 
 __all__ = ["RunnerHandle", "create_runner"]
 
@@ -35,11 +37,19 @@ class RunnerHandle:
     Thread-safety: any thread, handlers among them.
     """
 
-    def __init__(self, source: Source, plan: SinkPlan, make_poller: Callable[[Source, Any], Poller], name: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        plan: SinkPlan,
+        make_poller: Callable[[Source, Any, Journal | None], Poller],
+        name: str,
+        journal: JournalPlan | None = None,
+    ) -> None:
         self._source = source
         self._plan = plan
         self._make_poller = make_poller
         self._name = name
+        self._journal = journal
         self._seen = Seen()
         self._lock = threading.Lock()  # guards _life; a leaf
         self._life: Life | None = None
@@ -62,6 +72,7 @@ class RunnerHandle:
         Raises:
             RunnerError: it is running.
             RuntimeError: the system gives no threads.
+            StoreError: the store cannot be opened: it is damaged, in use, another bot's, or not writable.
         """
         with self._lock:
             if self._life is not None and self._life.pid == os.getpid() and not self._life.is_over():
@@ -71,7 +82,7 @@ class RunnerHandle:
                 self._seen = Seen()
             before = self._life
             # In place before anything runs: a handler of the first update may use this handle.
-            self._life = Life(self._name, self._source, self._plan, self._seen, self._make_poller)
+            self._life = Life(self._name, self._source, self._plan, self._seen, self._make_poller, self._journal)
             try:
                 self._life.start()
             except BaseException:
@@ -167,15 +178,24 @@ class RunnerHandle:
         return self._own_life().stats()
 
     def offer(self, update: Update) -> bool:
-        """Hand in an update from elsewhere: a webhook, a queue. Does not block.
+        """Hand in an update from elsewhere: a webhook, a queue.
+
+        *Blocks* until it is durable if there is a store (callers from several threads share one commit); else not.
 
         Returns:
-            True: it was admitted (or seen before). False: the backlog is full, or the runner is stopping; try later.
+            True: it was admitted (or seen before). False: the backlog is full, the store cannot write now, or the
+            runner is stopping; try later.
 
         Raises:
             TypeError: it is not a dict with an integer ``update_id``.
+            StoreError: the store is broken.
         """
-        return self._own_life().sink.offer(update)
+        life = self._own_life()
+        if life.journal is None:
+            return life.sink.offer(update)
+        if not isinstance(update, dict) or type(update.get("update_id")) is not int:
+            raise TypeError("an update is a dict with an integer update_id")
+        return life.journal.admission.append([update])
 
     def pause(self) -> None:
         """Begin no poll and no handler until `resume`; running handlers go on. A stop ends the pause."""
@@ -202,11 +222,14 @@ def create_runner(
     sink: SinkPlan,
     *,
     poll_limit: int = 100,
-    ack: str = "fetch",
+    ack: str | None = None,
     drop_pending: bool = False,
     retry: str | float = "exponential",
     retry_cap_s: float = 30.0,
     max_retry_time_s: float = 54_000.0,
+    store: str | Store | None = None,
+    max_attempts: int = 1,
+    owner: str | None = None,
     name: str = "runner_c",
 ) -> RunnerHandle:
     """Put a source and a sink together; `start()` of the result sets them to work.
@@ -215,7 +238,8 @@ def create_runner(
         source: from `create_source`.
         sink: from one of the three `create_…_sink`.
         poll_limit: the most updates of one fetch, 1 to 100 (default 100).
-        ack, drop_pending, retry, retry_cap_s, max_retry_time_s, name: as for `run`.
+        ack, drop_pending, retry, retry_cap_s, max_retry_time_s, store, max_attempts, name: as for `run`.
+        owner: whose updates these are, to be told apart from those of another bot in the same store; None: not known.
 
     Raises:
         ConfigError: an argument is not what it has to be.
@@ -230,11 +254,24 @@ def create_runner(
     cap_s = float(seconds("retry_cap_s", retry_cap_s) or 0.0)
     give_up_s = float(seconds("max_retry_time_s", max_retry_time_s) or 0.0)
     Backoff(retry, cap_s, give_up_s)  # raises for a bad policy now rather than in the poller
-    confirmation(ack)
+    mode = confirmation(ack, has_store=store is not None)
     truth("drop_pending", drop_pending)
+    journal = None
+    if store is not None:
+        journal = JournalPlan(checked_store(store), attempts(max_attempts), owner)
+    elif attempts(max_attempts) > 1:
+        raise ConfigError('max_attempts above 1 needs a store to keep what failed; pass store="sqlite:bot.db"')
 
-    def make_poller(source: Source, opened: Any) -> Poller:
-        backoff = Backoff(retry, cap_s, give_up_s)
-        return Poller(source, opened, backoff, describe=describe_error, limit=limit, ack=ack, drop_pending=drop_pending)
+    def make_poller(source: Source, opened: Any, journal: Journal | None) -> Poller:
+        return Poller(
+            source,
+            opened,
+            Backoff(retry, cap_s, give_up_s),
+            describe=describe_error,
+            limit=limit,
+            ack=mode,
+            drop_pending=drop_pending,
+            journal=journal,
+        )
 
-    return RunnerHandle(source, sink, make_poller, name_of(name))
+    return RunnerHandle(source, sink, make_poller, name_of(name), journal)

@@ -42,6 +42,12 @@ class Stats:
     """Handlers that run now; never more than `concurrency`."""
     blocked: int = 0
     """Handlers that wait for a key deeper in the stack, and hold no slot."""
+    retried: int = 0
+    """Attempts that failed and are followed by another one."""
+    retrying: int = 0
+    """Of those held, how many wait for their next attempt."""
+    stored: int = 0
+    """Updates that wait in the store only, because there is no room for them in memory; about a second old."""
     keys: int = 0
     """Keys with an unfinished update."""
     workers: int = 0

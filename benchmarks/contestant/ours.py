@@ -1,10 +1,11 @@
 """pyruntime on the engine, with the defaults of `run`.
 
-ACK=fetch|done says when updates are confirmed.
+ACK=fetch|done says when updates are confirmed. STORE=sqlite keeps them in a file of its own, and sessions too.
 """
 
 import os
 import ssl
+import tempfile
 
 import setting
 
@@ -40,7 +41,11 @@ def main() -> None:
         def echo(ctx):
             ctx.reply(ctx.text)
 
-    run(bot, concurrency=setting.CONCURRENCY, ack=os.environ.get("ACK", "fetch")).wait()
+    options = {"ack": os.environ.get("ACK")}
+    with tempfile.TemporaryDirectory() as folder:
+        if os.environ.get("STORE") == "sqlite":
+            options["store"] = f"sqlite:{folder}/bot.db"
+        run(bot, concurrency=setting.CONCURRENCY, **options).wait()
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ def bot_name(bot: object) -> str | None:
 def banner(settings: Settings, target: str, bot: object, playground: str | None) -> str:
     """Return the banner: version and Python, bot and target, the settings that matter, playground, how to stop."""
     name = bot_name(bot)
-    where = settings.sources.get("store", "default")
+    store = settings.store_url
+    note = "" if settings.store is not None or store is None else " (--store none keeps nothing)"
+    ack = settings.ack or ("fetch" if store is None else "journal")
     lines = [
         f"runner_c {__version__} on {describe_python()}",
         f"bot {name}, target {target}" if name else f"target {target}",
-        f"concurrency {settings.concurrency}, ack {settings.ack}, store {settings.store}"
-        + (" (no durable store yet)" if where == "default" else ""),
+        f"concurrency {settings.concurrency}, ack {ack}, store {store or 'none'}{note}",
     ]
     if playground:
         lines.append(f"playground {playground} - open it in a browser and talk to the bot")

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner_c.command import exit_code
+from runner_c.command import dead_letters, exit_code
 from runner_c.command.banner import banner, bot_name
 from runner_c.command.build import GilWatch, describe_python
 from runner_c.command.ending import Ending
@@ -24,7 +24,7 @@ from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
 from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
 from runner_c.command.signals import Held, Inbox, Outcome, leave, supervise
 from runner_c.command.target import Target, load
-from runner_c.errors import ConfigError
+from runner_c.errors import ConfigError, StoreError
 from runner_c.secret import describe_error
 from runner_c.version import __version__
 
@@ -42,9 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     scrubber = Scrubber(os.environ.get("BOT_TOKEN", ""))
     environment = dict(os.environ)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        if words and words[0] == "dead-letters":
+            return dead_letters.run(words[1:], scrubber)
         try:
-            given, action = parse(sys.argv[1:] if arguments is None else arguments)
+            given, action = parse(words)
         except UsageError as error:
             raise UsageError(f"{error} (see --help)") from None
         if action == "version":
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return exit_code.OK
         _set_up_log(settings, scrubber)
         with Held(), ExitStack() as stack:
-            start = _Start(settings, token, scrubber, stack)
+            start = _Start(settings, token, scrubber, stack, folder)
             if action == "check":
                 return start.check()
             outcome = start.run()
@@ -76,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log.debug("traceback of the error below", exc_info=error.__cause__)
         print(f"runner_c: {scrubber.clean(str(error))}", file=sys.stderr)
         return exit_code.USAGE
+    except StoreError as error:
+        print(f"runner_c: {scrubber.clean(str(error))}", file=sys.stderr)
+        return exit_code.of_store(error)
     except KeyboardInterrupt:
         print("runner_c: interrupted", file=sys.stderr)
         return exit_code.OK
@@ -84,8 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Start:
     """Bring settings, playground, target and engine together."""
 
-    def __init__(self, settings: Settings, token: str | None, scrubber: Scrubber, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, token: str | None, scrubber: Scrubber, stack: ExitStack, folder: Path
+    ) -> None:
         self.settings = settings
+        # In the folder of the start, wherever the target goes when it is imported.
+        self.store = settings.store_url
+        if self.store and self.store.startswith("sqlite:"):
+            self.store = f"sqlite:{folder / self.store.removeprefix('sqlite:')}"
         self.scrubber = scrubber
         self.token = token
         self.api_root = settings.api_root
@@ -129,7 +141,7 @@ class _Start:
                 raise UsageError(str(error)) from None
         faulthandler.enable()
         with Inbox() as inbox, _told_once() as ending:
-            handle = ending.handle = run(bot, **_run_options(self.settings))
+            handle = ending.handle = run(bot, store=self.store, **_run_options(self.settings))
             latest = time.monotonic() + NAME_WAIT_S
             while (
                 hasattr(type(bot), "me")
@@ -210,6 +222,7 @@ def _run_options(settings: Settings) -> dict[str, Any]:
         "concurrency": settings.concurrency,
         "backlog": settings.backlog,
         "ack": settings.ack,
+        "max_attempts": settings.max_attempts,
         "allowed_updates": settings.allowed_updates,
         "drop_pending": settings.drop_pending,
         "poll_timeout_s": settings.poll_timeout,

@@ -115,10 +115,12 @@ def one_of(*choices: str) -> Reader:
 
 
 def store(value: object) -> str:
-    """Read the store: only `none` for now."""
+    """Read the URL of a store, or `none`."""
     if value == "none":
         return "none"
-    raise ValueError("expects none: this version has no durable store yet")
+    if isinstance(value, str) and (value == "memory:" or (value.startswith("sqlite:") and len(value) > len("sqlite:"))):
+        return value
+    raise ValueError("expects sqlite:PATH, such as sqlite:bot.db, or memory: or none")
 
 
 def names(value: object) -> list[str]:
@@ -167,8 +169,23 @@ OPTIONS: tuple[Option, ...] = (
     Option("target", text, None, "TARGET", "the bot to run: module[:attribute] or path/to/file.py"),
     Option("concurrency", whole_number(1, 10_000), 500, "N", "handlers that run at the same time, at most; 1 to 10000"),
     Option("backlog", whole_number(1, 100_000_000), 10_000, "N", "updates held and unfinished, at most; 1 or more"),
-    Option("store", store, "none", "STORE", "where updates are kept; only none in this version"),
-    Option("ack", one_of("fetch", "done"), "fetch", "fetch|done", "confirm updates on fetch, or when done"),
+    Option(
+        "store",
+        store,
+        None,
+        "URL",
+        "where updates, sessions and dead letters are kept: sqlite:PATH, memory: or none",
+        unset="sqlite:<target>.runner.db; none with --playground, and with --ack fetch or done",
+    ),
+    Option(
+        "ack",
+        one_of("journal", "fetch", "done"),
+        None,
+        "journal|fetch|done",
+        "confirm updates when the store has them, on fetch, or when done; the latter two go without a store",
+        unset="journal with a store, else fetch",
+    ),
+    Option("max_attempts", whole_number(1, 1000), 1, "N", "tries of an update that fails, before it is a dead letter"),
     Option(
         "allowed_updates",
         names,

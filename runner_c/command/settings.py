@@ -28,7 +28,8 @@ EPILOG = (
     "Each option can also stand in the environment (RUNNER_POLL_TIMEOUT=10) or in runner_c.toml or [tool.runner_c] of "
     "pyproject.toml (poll_timeout = 10); the command line wins, then the environment. Signals: TERM and INT stop, "
     "a second one stops now, HUP restarts, USR1 prints all stacks. Exit codes: 0 ok, 1 crashed, 2 usage or import, "
-    "3 unauthorized, 4 conflict, 5 stopped with handlers unfinished."
+    "3 unauthorized, 4 conflict, 5 stopped with handlers unfinished. Updates that were given up: see "
+    "python -m runner_c dead-letters --help."
 )
 
 
@@ -43,8 +44,9 @@ class Settings:
     target: str | None
     concurrency: int
     backlog: int
-    store: str
-    ack: str
+    store: str | None
+    ack: str | None
+    max_attempts: int
     allowed_updates: list[str] | None
     drop_pending: bool
     poll_timeout: int
@@ -59,6 +61,18 @@ class Settings:
     log_file: str | None
     sources: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def store_url(self) -> str | None:
+        """The store of the run; None: none. Without a setting it is a file named after the target, as it is for a
+        bot that really runs; a playground has nothing to keep, and the other two ways to confirm need no store.
+        """
+        if self.store is not None:
+            return None if self.store == "none" else self.store
+        if self.playground or self.ack in ("fetch", "done") or self.target is None:
+            return None
+        name = self.target.partition(":")[0] if not self.target.endswith(".py") else Path(self.target).stem
+        return f"sqlite:{name}.runner.db"
 
 
 class _Parser(argparse.ArgumentParser):

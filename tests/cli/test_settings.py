@@ -28,10 +28,35 @@ def complaint(folder: Path, *arguments: str, **environment: str) -> str:
 def test_without_any_setting_the_documented_defaults_hold(tmp_path: Path) -> None:
     settings = settle(tmp_path, "bot.py")
     assert settings.target == "bot.py"
-    assert (settings.concurrency, settings.backlog, settings.store, settings.ack) == (500, 10_000, "none", "fetch")
+    assert (settings.concurrency, settings.backlog, settings.store_url, settings.ack) == (
+        500,
+        10_000,
+        "sqlite:bot.runner.db",
+        None,
+    )
     assert (settings.poll_timeout, settings.grace, settings.handler_timeout) == (30, 25.0, None)
     assert settings.allowed_updates is None
     assert set(settings.sources.values()) == {"default", "TARGET"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url"),
+    [
+        (["shop"], "sqlite:shop.runner.db"),
+        (["examples.echo:bot"], "sqlite:examples.echo.runner.db"),
+        (["path/to/bot.py"], "sqlite:bot.runner.db"),
+        (["shop", "--store", "sqlite:other.db"], "sqlite:other.db"),
+        (["shop", "--store", "none"], None),
+        (["shop", "--playground"], None),
+        (["shop", "--playground", "--store", "memory:"], "memory:"),
+        (["shop", "--ack", "done"], None),
+        (["shop", "--ack", "journal"], "sqlite:shop.runner.db"),
+    ],
+)
+def test_the_store_is_a_file_named_after_the_target_where_one_is_of_use(
+    tmp_path: Path, arguments: list[str], url: str | None
+) -> None:
+    assert settle(tmp_path, *arguments).store_url == url
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -110,9 +135,11 @@ def test_a_target_after_a_bare_playground_option_is_the_target(tmp_path: Path) -
         (["b", "--concurrency", "0"], "--concurrency: '0' is not possible: it expects a whole number from 1 to"),
         (["b", "--grace", "-1"], "--grace: '-1' is not possible: it expects seconds"),
         (["b", "--grace", "nan"], "--grace: 'nan' is not possible: it expects seconds"),
-        (["b", "--ack", "journal"], "--ack: 'journal' is not possible: it expects fetch or done"),
+        (["b", "--ack", "always"], "--ack: 'always' is not possible: it expects journal, fetch or done"),
         (["b", "--on-timeout", "x"], "--on-timeout: 'x' is not possible: it expects report, interrupt or abandon"),
-        (["b", "--store", "sqlite:x.db"], "this version has no durable store yet"),
+        (["b", "--store", "x.db"], "--store: 'x.db' is not possible: it expects sqlite:PATH, such as sqlite:bot.db"),
+        (["b", "--store", "sqlite:"], "--store: 'sqlite:' is not possible"),
+        (["b", "--max-attempts", "0"], "--max-attempts: '0' is not possible: it expects a whole number from 1 to"),
         (["b", "--api-root", "localhost"], "--api-root: 'localhost' is not possible: it expects an address"),
         (["b", "--playground", "nowhere"], "--playground: 'nowhere' is not possible: it expects HOST:PORT"),
         (["b", "--allowed-updates", "a b"], "it expects names of update kinds"),

@@ -1,0 +1,374 @@
+"""What a run and its store hand each other: updates one way, ends the other.
+
+Guarantees
+    - An update is in the table of the run before it can be ready, and in the store before that.
+    - The store gets the ends in the order in which keys were opened by them.
+Assumes
+    - Whoever calls `append` and `admit` holds the lock of admission, so that lanes are entered in the order of the
+      store. One thread calls the rest.
+
+Locks: `_lock` of the intake, a leaf.
+"""
+import logging
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+from runner_c._delivery cimport Delivery
+from runner_c._ends cimport release_record
+from runner_c._intake cimport is_update
+from runner_c._lanes cimport ADMITTED, UNFINISHED, record_t, ticket_t
+from runner_c._sink cimport Sink
+from runner_c._sync cimport (
+    rc_load,
+    rc_lock,
+    rc_now_ns,
+    rc_park,
+    rc_store,
+    rc_unlock,
+    rc_unpark,
+)
+from runner_c._ticket cimport keys_by, make_ticket, release_ticket, ticket_with
+
+from runner_c.store.base import Arrival, Failure, Settlement
+
+logger = logging.getLogger("runner_c")
+
+
+def attach(Sink sink, sessions, marks, int max_attempts, retry_delay_s):
+    """Tell a sink, before it starts, that there is a store."""
+    cdef int64_t[::1] view
+    sink._has_store = True
+    sink._sessions = sessions
+    sink._max_attempts = max_attempts
+    sink._retry_delay_s = retry_delay_s
+    if marks is not None:
+        view = marks
+        sink._marks_owner = marks
+        sink._marks = &view[0]
+        sink._mark_count = view.shape[0]
+
+
+def room(Sink sink):
+    """Return how many updates there is room for, and how many of them may wait for others in memory.
+
+    The second half of the backlog is for updates that can run at once: one busy chat does not fill it.
+    """
+    cdef int64_t free_places
+    cdef int64_t eager
+    rc_lock(&sink._lock)
+    free_places = max(0, sink._room())
+    if sink._unwritten > 2 * sink._backlog + 1000:
+        free_places = 0
+    eager = (sink._backlog + 1) // 2 - sink._held
+    rc_unlock(&sink._lock)
+    return free_places, min(free_places, max(0, eager))
+
+
+def append(Sink sink, store, list updates, offset, bint is_polled):
+    """Take a batch into the store, and as much of it into the run as there is room for. False when the run stops.
+
+    Raises what `Store.push` raises; then nothing was taken.
+    """
+    cdef ticket_t *first = NULL
+    cdef ticket_t **end = &first
+    cdef ticket_t *ticket
+    cdef PyObject *fault
+    cdef bint is_bypassed
+    cdef tuple keys
+    cdef list arrivals = []
+    cdef list places
+    cdef int64_t malformed = 0
+    if not sink._is_accepting:
+        return False
+    try:
+        for update in updates:
+            if not is_update(update):
+                malformed += 1
+                logger.error(
+                    "the source gave something that is no update and was skipped: %.200r", update,
+                    extra={"action": "update.malformed"},
+                )
+                continue
+            keys = keys_by(<dict> update, sink._keyer, &fault, &is_bypassed)
+            ticket = ticket_with(<dict> update, update["update_id"], keys, fault, is_bypassed)
+            ticket.is_polled = is_polled
+            end[0] = ticket
+            end = &ticket.next
+            arrivals.append(Arrival(update, keys, is_bypassed))
+        limit, chain = room(sink)
+        pushed = store.push(arrivals, offset=offset, limit=limit, chain=chain)
+    except BaseException:
+        drop(first)
+        raise
+    places = pushed.places
+    returned = enter(sink, first, places, pushed.token, malformed)
+    if returned:
+        store.release(returned)
+    return True
+
+
+cdef void drop(ticket_t *first):
+    cdef ticket_t *ticket
+    while first != NULL:
+        ticket = first
+        first = ticket.next
+        release_ticket(ticket)
+
+
+cdef list enter(Sink sink, ticket_t *first, list places, int64_t token, int64_t malformed):
+    """Let those tickets in that the store gave out; the others are dropped. Return claims that came too late."""
+    cdef ticket_t *given = NULL
+    cdef ticket_t **end = &given
+    cdef ticket_t *ticket
+    cdef int64_t duplicates = 0
+    cdef int64_t place
+    cdef int64_t kept = 0
+    for number in places:
+        place = number
+        ticket = first
+        first = ticket.next
+        ticket.next = NULL
+        if place <= 0:
+            if place < 0:
+                duplicates += 1
+            else:
+                kept += 1
+            release_ticket(ticket)
+            continue
+        ticket.entry = place
+        ticket.token = token
+        end[0] = ticket
+        end = &ticket.next
+    rc_lock(&sink._lock)
+    sink._count.duplicates += duplicates
+    sink._count.refused += malformed
+    rc_unlock(&sink._lock)
+    return let_in(sink, given)
+
+
+cdef list let_in(Sink sink, ticket_t *first):
+    """Enlist tickets, lead them into their lanes, and push those that are ready."""
+    cdef ticket_t *ticket
+    cdef ticket_t *ready = NULL
+    cdef ticket_t **end = &ready
+    cdef bint is_sealed
+    cdef list late = []
+    rc_lock(&sink._lock)
+    is_sealed = sink._is_sealed
+    if not is_sealed:
+        ticket = first
+        while ticket != NULL:
+            sink._enlist(ticket)
+            sink._suspects += ticket.is_suspect
+            ticket = ticket.next
+    rc_unlock(&sink._lock)
+    while first != NULL:
+        ticket = first
+        first = ticket.next
+        ticket.next = NULL
+        if is_sealed:
+            late.append((ticket.entry, ticket.token))
+            release_ticket(ticket)
+        elif sink._lanes.enter(ticket):
+            if ticket.due_ns:
+                rc_lock(&sink._lock)
+                sink._delay(ticket)
+                rc_unlock(&sink._lock)
+            else:
+                end[0] = ticket
+                end = &ticket.next
+    sink._pool.obey(sink._ring.push(ready, True))
+    return late
+
+
+def admit(Sink sink, list claims):
+    """Take in what the store gives out. Return pairs of number and token of those that came too late for the run."""
+    cdef ticket_t *first = NULL
+    cdef ticket_t **end = &first
+    cdef ticket_t *ticket
+    for claim in claims:
+        ticket = make_ticket(claim.update, claim.update["update_id"], sink._keyer)
+        ticket.entry = claim.seq
+        ticket.token = claim.token
+        ticket.attempt = claim.attempt
+        ticket.failures = claim.failures
+        ticket.is_suspect = claim.is_suspect
+        if claim.retry_in_s > 0:
+            ticket.due_ns = rc_now_ns() + <int64_t> (claim.retry_in_s * 1e9)
+        end[0] = ticket
+        end = &ticket.next
+    return let_in(sink, first)
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+def wait(Sink sink, int64_t mark, int64_t deadline_ns):
+    """Wait until `mark` ends are there for the store, somebody calls `wake`, or a time of the monotonic clock in ns.
+
+    Retries that become due and the end of the last suspect wake too.
+    """
+    rc_lock(&sink._lock)
+    if sink._records >= mark:
+        rc_unlock(&sink._lock)
+        return
+    if sink._first_delayed != NULL and sink._first_delayed.due_ns < deadline_ns:
+        deadline_ns = sink._first_delayed.due_ns
+    sink._record_mark = mark
+    sink._is_recorder_waiting = True
+    rc_unlock(&sink._lock)
+    rc_park(&sink._record_parker, deadline_ns)
+    rc_lock(&sink._lock)
+    sink._is_recorder_waiting = False
+    rc_unlock(&sink._lock)
+
+
+def wake(Sink sink):
+    """Wake whoever is in `wait`."""
+    rc_unpark(&sink._record_parker)
+
+
+def take_ends(Sink sink, int64_t most):
+    """Return up to `most` ends, oldest first, each a `Settlement` or a `Failure`; `written` says when they are safe."""
+    cdef record_t *first
+    cdef record_t *last
+    cdef record_t *record
+    cdef ticket_t *ticket
+    cdef int64_t count = 0
+    cdef list ends = []
+    rc_lock(&sink._lock)
+    first = sink._first_record
+    last = NULL
+    record = first
+    while record != NULL and count < most:
+        count += 1
+        last = record
+        record = record.next
+    sink._first_record = record
+    if record == NULL:
+        sink._last_record = NULL
+    sink._records -= count
+    rc_unlock(&sink._lock)
+    if last == NULL:
+        return ends
+    last.next = NULL
+    while first != NULL:
+        record = first
+        first = record.next
+        ticket = record.ticket
+        if record.error != NULL:
+            retry_in_s = None if record.retry_ns < 0 else record.retry_ns / 1e9
+            ends.append(Failure(ticket.entry, ticket.token, <object> record.error, retry_in_s))
+        elif ticket.delivery != NULL and (<Delivery> <object> ticket.delivery)._stored is not None:
+            ends.append(Settlement(ticket.entry, ticket.token, (<Delivery> <object> ticket.delivery)._stored))
+        else:
+            ends.append(Settlement(ticket.entry, ticket.token))
+        release_record(record)
+    return ends
+
+
+def written(Sink sink, int64_t count):
+    """Say that so many ends are in the store."""
+    rc_lock(&sink._lock)
+    sink._unwritten -= count
+    rc_unlock(&sink._lock)
+
+
+def unwritten(Sink sink):
+    """Return how many ends are not in the store yet."""
+    cdef int64_t count
+    rc_lock(&sink._lock)
+    count = sink._unwritten
+    rc_unlock(&sink._lock)
+    return count
+
+
+# -- attempts --------------------------------------------------------------------------------------------------------
+
+def begin_due(Sink sink):
+    """Push those that have waited long enough for their next attempt."""
+    cdef ticket_t *ready = NULL
+    cdef ticket_t **end = &ready
+    cdef ticket_t *ticket
+    cdef int64_t now_ns = rc_now_ns()
+    rc_lock(&sink._lock)
+    while sink._first_delayed != NULL and sink._first_delayed.due_ns <= now_ns:
+        ticket = sink._first_delayed
+        sink._first_delayed = ticket.next
+        sink._delayed -= 1
+        ticket.next = NULL
+        end[0] = ticket
+        end = &ticket.next
+    if sink._first_delayed == NULL:
+        sink._last_delayed = NULL
+    rc_unlock(&sink._lock)
+    sink._pool.obey(sink._ring.push(ready, True))
+
+
+def end_retries(Sink sink):
+    """The run stops: nothing waits for another attempt any more; it is unfinished."""
+    cdef ticket_t *ticket
+    rc_lock(&sink._lock)
+    sink._is_retry_over = True
+    while sink._first_delayed != NULL:
+        ticket = sink._first_delayed
+        sink._first_delayed = ticket.next
+        ticket.next = NULL
+        sink._delayed -= 1
+        sink._count.put_back += 1
+        rc_store(&ticket.state, UNFINISHED)
+    sink._last_delayed = NULL
+    rc_unlock(&sink._lock)
+    rc_unpark(&sink._drain_parker)
+
+
+def set_alone(Sink sink, bint is_alone, int concurrency):
+    """Let one handler run at a time, or as many as usual."""
+    sink._pool.obey(sink._ring.set_limit(1 if is_alone else concurrency))
+
+
+def suspects(Sink sink):
+    """Return how many updates have to run alone and have not ended."""
+    cdef int64_t count
+    rc_lock(&sink._lock)
+    count = sink._suspects
+    rc_unlock(&sink._lock)
+    return count
+
+
+def delayed(Sink sink):
+    """Return how many updates wait for their next attempt."""
+    cdef int64_t count
+    rc_lock(&sink._lock)
+    count = sink._delayed
+    rc_unlock(&sink._lock)
+    return count
+
+
+def unbegun(Sink sink):
+    """Return (number, token) of the updates that are held and that no handler has begun in this claim, after a stop."""
+    cdef ticket_t *ticket
+    cdef list found = []
+    cdef int64_t count = 0
+    cdef int64_t held = 0
+    cdef int64_t *pairs
+    rc_lock(&sink._lock)
+    held = sink._held
+    rc_unlock(&sink._lock)
+    pairs = <int64_t *> malloc(<size_t> (2 * held + 2) * sizeof(int64_t))
+    if pairs == NULL:
+        raise MemoryError()
+    rc_lock(&sink._lock)
+    ticket = sink._oldest
+    while ticket != NULL and count < held:
+        if ticket.started_ns == 0 and rc_load(&ticket.state) in (ADMITTED, UNFINISHED):
+            pairs[2 * count] = ticket.entry
+            pairs[2 * count + 1] = ticket.token
+            count += 1
+        ticket = ticket.newer
+    rc_unlock(&sink._lock)
+    for held in range(count):
+        found.append((pairs[2 * held], pairs[2 * held + 1]))
+    free(pairs)
+    return found

@@ -1,0 +1,266 @@
+"""The journal of one run: it tells the store what has ended.
+
+**Guarantees**
+
+- What ended is told to the store within a few ms, in the order in which keys were opened, by a thread of its own: no
+  handler waits for a disk.
+- A store that cannot write (a full disk) stops intake, loudly, and nothing else; when it can again, all goes on.
+- Updates that ran when the last process died run alone before all others.
+
+**Threads** NAME-journal does all of it, and begins the next attempts that are due.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from runner_c import _journal
+from runner_c._fault import fault_point
+from runner_c._sink import Sink
+from runner_c.errors import StoreError, StoreUnavailable
+from runner_c.journal.admission import Admission
+from runner_c.journal.outage import Outage
+from runner_c.journal.session import StoredSessions
+from runner_c.retry import handler_delay_s
+from runner_c.secret import describe_error
+from runner_c.store.base import Failure, Settlement, Store, Verdict
+
+__all__ = ["Journal"]
+
+GATHER_S = 0.003
+"""How long ends are gathered for one commit."""
+GATHER_MOST = 256
+"""With so many ends the commit begins at once."""
+MORE_THAN_EVER = 2**62
+SYNC_S = 0.05
+"""So long after the last end, when nothing more comes, all is made durable."""
+TEND_S = 1.0
+"""How often housekeeping is done."""
+ALONE_S = 30.0
+"""How long suspects may keep all others waiting; four times as long at each further attempt."""
+LAST_TRY_S = 5.0
+"""How long the end of a run tries to write what has ended."""
+
+logger = logging.getLogger("runner_c")
+
+
+class Journal:
+    """The journal of one run.
+
+    Args:
+        store: open.
+        sink: not started yet.
+        concurrency: how many handlers run at the same time, usually.
+        max_attempts: how often an update is tried before it is a dead letter; 1: an update that failed is done with.
+        fail: called with an error that ends the run.
+        is_store_ours: `close` closes it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sink: Sink,
+        *,
+        concurrency: int,
+        max_attempts: int,
+        name: str,
+        fail: Callable[[BaseException], object],
+        is_store_ours: bool = False,
+    ) -> None:
+        self.store = store
+        self._is_store_ours = is_store_ours
+        self._sink = sink
+        self._concurrency = concurrency
+        self._fail = fail
+        self._sessions = StoredSessions(store)
+        self._outage = Outage(store.url)
+        self.admission = Admission(store, sink, self._outage)
+        self._ends: list[Settlement | Failure] = []
+        self._is_over = threading.Event()
+        self._is_broken = False
+        self._alone_until_ns = 0
+        self._stored = 0
+        _journal.attach(
+            sink, self._sessions, store.marks.slots if store.marks is not None else None, max_attempts, handler_delay_s
+        )
+        self.thread = threading.Thread(target=self._run, name=f"{name}-journal", daemon=True)
+
+    def start(self) -> None:
+        """Let in what the last run left, suspects first and alone, and begin; after the sink has been started.
+
+        Raises:
+            StoreError: the store cannot be used.
+            RuntimeError: the system gives no thread.
+        """
+        if self.store.marks is not None:
+            # Before the first handler begins; it ends below when nobody is suspected.
+            self._alone_until_ns = time.monotonic_ns()
+            self.store.marks.set_alone(True)
+            _journal.set_alone(self._sink, True, self._concurrency)
+        suspected = self.admission.feed()
+        count = _journal.suspects(self._sink)
+        if suspected and count:
+            self._alone_until_ns += int(ALONE_S * 4.0 ** min(10, max(0, suspected - 2)) * 1e9)
+            logger.warning(
+                "%d updates ran when the last process died; they run first, one by one",
+                count,
+                extra={"action": "journal.suspects"},
+            )
+        self._end_alone()
+        self.thread.start()
+
+    def stored(self) -> int:
+        """Return how many updates wait in the store only, as of the last look."""
+        return self._stored
+
+    # -- the end of the run -------------------------------------------------------------------------------------------
+
+    def stop_retrying(self) -> None:
+        """The run stops: what waits for another attempt stays in the store."""
+        _journal.end_retries(self._sink)
+        _journal.wake(self._sink)
+
+    def stop(self) -> int:
+        """Write what has ended, give back what was not begun, and end the thread.
+
+        Returns:
+            How many ended updates the store could not be told of; they will be given out again.
+        """
+        self._is_over.set()
+        _journal.wake(self._sink)
+        if self.thread.ident is not None:
+            self.thread.join()
+        deadline_s = time.monotonic() + LAST_TRY_S
+        while True:
+            self._outage.next_try_ns = 0
+            self._write()
+            if not self._ends and not _journal.unwritten(self._sink):
+                break
+            if self._is_broken or time.monotonic() >= deadline_s:
+                break
+            time.sleep(0.05)
+        left = len(self._ends) + _journal.unwritten(self._sink)
+        try:
+            self.store.release(_journal.unbegun(self._sink))
+            if self.store.marks is not None:
+                self.store.marks.set_alone(False)
+            self.store.sync()
+        except StoreError as error:
+            logger.error("%s", describe_error(error), extra={"action": "journal.stuck"})
+        return left
+
+    def close(self) -> None:
+        """Close the store, if it was opened for this run."""
+        if self._is_store_ours:
+            try:
+                self.store.close()
+            except StoreError as error:
+                logger.error("%s", describe_error(error), extra={"action": "journal.stuck"})
+
+    # -- the journal's thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        tend_at_ns = time.monotonic_ns() + int(TEND_S * 1e9)
+        sync_at_ns = -1
+        try:
+            while not self._is_over.is_set():
+                deadline_ns = tend_at_ns if sync_at_ns < 0 else min(sync_at_ns, tend_at_ns)
+                if self._ends:
+                    # These could not be written: more of them change nothing.
+                    _journal.wait(self._sink, MORE_THAN_EVER, min(deadline_ns, self._outage.next_try_ns))
+                else:
+                    _journal.wait(self._sink, 1, deadline_ns)
+                    _journal.wait(self._sink, GATHER_MOST, time.monotonic_ns() + int(GATHER_S * 1e9))
+                _journal.begin_due(self._sink)
+                is_written = self._write()
+                if is_written:
+                    sync_at_ns = time.monotonic_ns() + int(SYNC_S * 1e9)
+                self._end_alone()
+                now_ns = time.monotonic_ns()
+                if self._outage.is_waiting():
+                    continue
+                try:
+                    self.admission.feed()
+                    if 0 <= sync_at_ns <= now_ns and not is_written:
+                        self.store.sync()
+                        sync_at_ns = -1
+                    if now_ns >= tend_at_ns:
+                        is_more = self._tend()
+                        tend_at_ns = now_ns + int((0.0 if is_more else TEND_S) * 1e9)
+                except StoreUnavailable as error:
+                    tend_at_ns = max(tend_at_ns, now_ns + int(TEND_S * 1e9))
+                    sync_at_ns = -1 if sync_at_ns < 0 else tend_at_ns
+                    self._outage.begin(error)
+        except BaseException as error:
+            self._is_broken = True
+            self._fail(error)
+
+    def _write(self) -> bool:
+        """Tell the store what has ended; True when it was told something. What it cannot take now is kept."""
+        if self._ends and self._outage.is_waiting():
+            return False
+        is_written = False
+        try:
+            while True:
+                self._ends = self._ends or _journal.take_ends(self._sink, GATHER_MOST)
+                if not self._ends:
+                    return is_written
+                fault_point("settle.begun")
+                while self._ends:
+                    kind, group = next(groupby(self._ends, type))
+                    ends = list(group)
+                    tell: Callable[[Any], list[Verdict]] = self.store.settle if kind is Settlement else self.store.fail
+                    self._check(tell(ends))
+                    del self._ends[: len(ends)]
+                    _journal.written(self._sink, len(ends))
+                    for end in ends:
+                        if isinstance(end, Settlement) and end.writes:
+                            self._sessions.written(end.writes)
+                fault_point("settle.durable")
+                is_written = True
+                self._outage.end()
+        except StoreUnavailable as error:
+            self._outage.begin(error)
+            return is_written
+        except BaseException as error:
+            if self._is_over.is_set():
+                logger.error("%s", describe_error(error), extra={"action": "journal.broken"})
+                self._is_broken = True
+                return is_written
+            raise
+
+    def _check(self, verdicts: list[Verdict]) -> None:
+        if any(verdict is not Verdict.OK for verdict in verdicts):
+            raise StoreError(
+                f"the store {self.store.url} was changed by somebody else while this runner had it; "
+                "stop whoever else writes into it, and start again"
+            )
+
+    def _tend(self) -> bool:
+        is_more = self.store.tend()
+        counts = self.store.counts()
+        self._stored = counts.waiting
+        self.admission.has_stored = self.admission.has_stored or counts.waiting > 0
+        return is_more
+
+    def _end_alone(self) -> None:
+        if not self._alone_until_ns:
+            return
+        left = _journal.suspects(self._sink)
+        if left and time.monotonic_ns() < self._alone_until_ns:
+            return
+        self._alone_until_ns = 0
+        if self.store.marks is not None:
+            self.store.marks.set_alone(False)
+        _journal.set_alone(self._sink, False, self._concurrency)
+        if left:
+            logger.warning(
+                "%d suspects have kept all others waiting for long enough and go on beside them",
+                left,
+                extra={"action": "journal.suspects"},
+            )
