@@ -64,5 +64,5 @@ def suspects(sink: Sink) -> int:
 def delayed(sink: Sink) -> int:
     """Return how many updates wait for their next attempt."""
 
-def unbegun(sink: Sink) -> list[tuple[int, int]]:
-    """Return number and token of the updates that are held and that no handler has begun, after a stop."""
+def unfinished(sink: Sink) -> list[tuple[int, int, bool]]:
+    """Return (number, token, whether a handler had begun it) of the updates that are held, after a stop."""

@@ -18,10 +18,9 @@ from libc.stdlib cimport free, malloc
 from runner_c._delivery cimport Delivery
 from runner_c._ends cimport release_record
 from runner_c._intake cimport is_update
-from runner_c._lanes cimport ADMITTED, UNFINISHED, record_t, ticket_t
+from runner_c._lanes cimport UNFINISHED, record_t, ticket_t
 from runner_c._sink cimport Sink
 from runner_c._sync cimport (
-    rc_load,
     rc_lock,
     rc_now_ns,
     rc_park,
@@ -346,29 +345,29 @@ def delayed(Sink sink):
     return count
 
 
-def unbegun(Sink sink):
-    """Return (number, token) of the updates that are held and that no handler has begun in this claim, after a stop."""
+def unfinished(Sink sink):
+    """Return (number, token, whether a handler had begun it) of the updates that are held, after a stop."""
     cdef ticket_t *ticket
     cdef list found = []
     cdef int64_t count = 0
-    cdef int64_t held = 0
-    cdef int64_t *pairs
+    cdef int64_t held
+    cdef int64_t *rows
     rc_lock(&sink._lock)
     held = sink._held
     rc_unlock(&sink._lock)
-    pairs = <int64_t *> malloc(<size_t> (2 * held + 2) * sizeof(int64_t))
-    if pairs == NULL:
+    rows = <int64_t *> malloc(<size_t> (3 * held + 3) * sizeof(int64_t))
+    if rows == NULL:
         raise MemoryError()
     rc_lock(&sink._lock)
     ticket = sink._oldest
     while ticket != NULL and count < held:
-        if ticket.started_ns == 0 and rc_load(&ticket.state) in (ADMITTED, UNFINISHED):
-            pairs[2 * count] = ticket.entry
-            pairs[2 * count + 1] = ticket.token
-            count += 1
+        rows[3 * count] = ticket.entry
+        rows[3 * count + 1] = ticket.token
+        rows[3 * count + 2] = ticket.started_ns != 0
+        count += 1
         ticket = ticket.newer
     rc_unlock(&sink._lock)
     for held in range(count):
-        found.append((pairs[2 * held], pairs[2 * held + 1]))
-    free(pairs)
+        found.append((rows[3 * held], rows[3 * held + 1], bool(rows[3 * held + 2])))
+    free(rows)
     return found

@@ -136,23 +136,29 @@ class Journal:
         if self.thread.ident is not None:
             self.thread.join()
         deadline_s = time.monotonic() + LAST_TRY_S
-        while True:
+        while not self._is_broken:
             self._outage.next_try_ns = 0
             self._write()
-            if not self._ends and not _journal.unwritten(self._sink):
-                break
-            if self._is_broken or time.monotonic() >= deadline_s:
+            if not _journal.unwritten(self._sink) or time.monotonic() >= deadline_s:
                 break
             time.sleep(0.05)
-        left = len(self._ends) + _journal.unwritten(self._sink)
+        untold = _journal.unwritten(self._sink)
         try:
-            self.store.release(_journal.unbegun(self._sink))
+            self._give_back()
             if self.store.marks is not None:
                 self.store.marks.set_alone(False)
             self.store.sync()
         except StoreError as error:
             logger.error("%s", describe_error(error), extra={"action": "journal.stuck"})
-        return left
+        return untold
+
+    def _give_back(self) -> None:
+        """Give back what this run has and did not finish, or could not tell of: the store may be used again."""
+        ended = [*self._ends, *_journal.take_ends(self._sink, MORE_THAN_EVER)]
+        held = _journal.unfinished(self._sink)
+        begun = [(seq, token) for seq, token, has_begun in held if has_begun]
+        self.store.release([(end.seq, end.token) for end in ended] + begun, has_begun=True)
+        self.store.release([(seq, token) for seq, token, has_begun in held if not has_begun])
 
     def close(self) -> None:
         """Close the store, if it was opened for this run."""

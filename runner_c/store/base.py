@@ -280,10 +280,14 @@ class Store(ABC):
         """Prolong the leases of claims, each a pair of ``seq`` and token; False where the token is void."""
 
     @abstractmethod
-    def release(self, claims: Iterable[tuple[int, int]]) -> None:
-        """Give claims back that were not begun: they come first again, as if they had not been given out.
+    def release(self, claims: Iterable[tuple[int, int]], *, has_begun: bool = False) -> None:
+        """Give claims back: they come first again.
 
         To be called for all that the claimer has of a key, or for the last ones of it.
+
+        Args:
+            claims: pairs of ``seq`` and token; void ones are passed over.
+            has_begun: the attempt counts. False: it is as if they had not been given out.
         """
 
     @abstractmethod

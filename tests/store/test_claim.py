@@ -193,6 +193,16 @@ def test_what_was_released_waits_as_if_it_had_not_been_given(box: Any) -> None:
     assert box.claim_ids() == [2]
 
 
+def test_what_was_released_after_it_had_begun_is_another_attempt(box: Any) -> None:
+    box.keep([1], "a")
+    claim = box.claim_one()
+    box.store.release([claim[:2]], has_begun=True)
+    again = box.claim_one()
+    assert (again.seq, again.attempt, again.failures) == (claim.seq, 2, 0)
+    assert box.settle(claim) is Verdict.STALE
+    assert box.settle(again) is Verdict.OK
+
+
 def test_what_was_released_goes_before_all_that_waits_by_age(box: Any) -> None:
     claims = box.give(*[box.arrival(number, "abcabc"[number]) for number in range(6)], box.arrival(6))
     box.keep([7], "d")

@@ -178,12 +178,15 @@ class MemoryStore(Store):
                     self._claims.extend(seq, now + lease_s)
         return found
 
-    def release(self, claims: Iterable[tuple[int, int]]) -> None:
-        """Give claims back that were not begun."""
+    def release(self, claims: Iterable[tuple[int, int]], *, has_begun: bool = False) -> None:
+        """Give claims back."""
         pairs = [(seq, token) for seq, token in claims]  # nothing may go wrong halfway
         with self._opened():
             self._void_lapsed(self._clock())
-            self._backlog.put_back([self._take_back(seq) for seq, token in pairs if self._claims.has(seq, token)])
+            returned = [self._take_back(seq) for seq, token in pairs if self._claims.has(seq, token)]
+            for entry in returned:
+                entry.attempt += has_begun
+            self._backlog.put_back(returned)
 
     def load(self, keys: Iterable[str]) -> Mapping[str, Value]:
         """Return the sessions of keys that have one."""

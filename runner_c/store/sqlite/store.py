@@ -257,16 +257,17 @@ class SqliteStore(Store):
                 verdicts.append(is_valid)
             return verdicts
 
-    def release(self, claims: Iterable[tuple[int, int]]) -> None:
-        """Give claims back that were not begun; noted in the file, so that the next start counts them as not begun."""
+    def release(self, claims: Iterable[tuple[int, int]], *, has_begun: bool = False) -> None:
+        """Give claims back; what was not begun is noted in the file, so that the next start knows it too."""
         with self._lock:
             self._check_open()
             mine = {seq for seq, token in claims if self._claims.has(seq, token)}
             if not mine:
                 return
-            with self._trials.changing(self._marks, self._path):
-                for seq in mine:
-                    self._trials.note(seq, attempts=self._trials.of(seq).attempts - 1)
+            if not has_begun:
+                with self._trials.changing(self._marks, self._path):
+                    for seq in mine:
+                        self._trials.note(seq, attempts=self._trials.of(seq).attempts - 1)
             for seq in mine:
                 self._recovered.add(seq, self._claims.keys_of(seq))
                 self._claims.take(seq)

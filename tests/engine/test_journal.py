@@ -1,0 +1,475 @@
+"""A run with a store: what is durable, what waits in the store only, what the store is told, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner_c import ConfigError, RunnerError, Stopped, StoreError, StoreInUse, current, open_store, retry, run
+from runner_c.store import Store
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(params=["memory:", "sqlite:"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An open store of each kind."""
+    url = request.param if request.param == "memory:" else f"sqlite:{tmp_path / 'bot.db'}"
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon what failed."""
+    monkeypatch.setattr(retry, "FIRST_RETRY_S", 0.02)
+
+
+def wait_until(claim: Callable[[], bool]) -> None:
+    """Wait for something that another thread does without telling."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def is_done(store: Store) -> bool:
+    """Nothing waits in a store, and nothing is given out."""
+    return store.counts()[:2] == (0, 0)
+
+
+def count(update: dict[str, Any]) -> None:
+    """Add one to a number in the session of a chat, as the bot layer does it."""
+    delivery = current()
+    assert delivery is not None
+    assert delivery.storage is not None
+    key = str(update["message"]["chat"]["id"])
+    stored = delivery.storage.read(key)
+    delivery.stage(delivery.storage, key, str(int(stored or b"0") + 1).encode())
+
+
+def test_every_update_is_handled_once_in_order_and_leaves_nothing_behind(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    bot = queue_bot(count)
+    bot.push(2000, chat=lambda index: index % 20)
+    handle = start(bot, store=store, backlog=60, concurrency=10)
+    bot.record.wait_for_ended(2000)
+    wait_until(lambda: is_done(store))
+    assert bot.record.breaches == []
+    report = handle.stop()
+    assert (report.handled, report.unfinished, report.drained) == (2000, [], True)
+    assert report.confirmed_offset == store.offset == 3000
+    assert {key: value.value for key, value in store.load(map(str, range(20))).items()} == {
+        str(chat): b"100" for chat in range(20)
+    }
+
+
+def test_an_update_is_in_the_store_before_the_offset_passes_it(queue_bot: Any, start: Any, store: Store) -> None:
+    class Watched(queue_bot):  # type: ignore[misc]
+        def get_updates(self, **options: Any) -> Any:
+            if options["offset"]:
+                passed.append((options["offset"], store.offset))
+            return super().get_updates(**options)
+
+    passed: list[tuple[int, int | None]] = []
+    bot = Watched()
+    bot.push(300)
+    start(bot, store=store)
+    bot.record.wait_for_ended(300)
+    assert passed
+    assert all(stored is not None and asked <= stored for asked, stored in passed)
+
+
+def test_polling_goes_on_at_the_stored_offset_and_nothing_handled_comes_again(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    bot = queue_bot()
+    ids = bot.push(10)
+    first = start(bot, store=store)
+    bot.record.wait_for_ended(10)
+    first.stop()
+    other = queue_bot()
+    other.put(*[{"update_id": number, "message": {"chat": {"id": 1}}} for number in [*ids, 2000]])
+    start(other, store=store)
+    other.record.wait_for_ended(1)
+    assert other.polls[0][0] == 1010
+    assert other.record.ended == [2000]
+
+
+def test_one_id_by_both_roads_in_any_order_is_handled_once(queue_bot: Any, start: Any, store: Store) -> None:
+    bot = queue_bot()
+    handle = start(bot, store=store)
+    updates = [{"update_id": number, "message": {"chat": {"id": number % 7}}} for number in range(5000, 5200)]
+    barrier = threading.Barrier(5)
+
+    def offer(part: list[Any]) -> None:
+        barrier.wait()
+        for update in part:
+            assert handle.offer(update)
+
+    threads = [
+        threading.Thread(target=offer, args=(part,)) for part in (updates, updates[::-1], updates[1::2], updates)
+    ]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    bot.put(*updates)
+    for thread in threads:
+        thread.join()
+    bot.record.wait_for_ended(200)
+    low = [{"update_id": number, "message": {"chat": {"id": 1}}} for number in (7, 3, 9)]
+    for update in [*low, *low]:
+        assert handle.offer(update)
+    bot.record.wait_for_ended(203)
+    wait_until(lambda: is_done(store))
+    assert len(bot.record.ended) == 203
+    assert set(bot.record.ended) == set(range(5000, 5200)) | {3, 7, 9}
+    assert handle.stats().duplicates >= 4 * 200 + 3 - 200
+
+
+def test_what_memory_has_no_room_for_waits_in_the_store_and_intake_goes_on(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    go = threading.Event()
+    bot = queue_bot(lambda update: go.wait())
+    bot.push(1000, chat=lambda index: index % 50)
+    handle = start(bot, store=store, backlog=40, concurrency=5)
+    wait_until(lambda: store.offset == 2000)
+    most = handle.size()
+    assert store.counts() == (1000 - most, most, 0)
+    assert most <= 40
+    go.set()
+    bot.record.wait_for_ended(1000)
+    assert bot.record.breaches == []
+
+
+def test_one_flooded_chat_delays_no_other_one(queue_bot: Any, start: Any, store: Store) -> None:
+    go = threading.Event()
+    loud = 1
+
+    def work(update: dict[str, Any]) -> None:
+        if update["message"]["chat"]["id"] == loud:
+            go.wait()
+
+    bot = queue_bot(work)
+    bot.push(3000, chat=loud)
+    handle = start(bot, store=store, backlog=100, concurrency=10)
+    wait_until(lambda: store.offset == 4000)
+    quiet = bot.push(400, chat=lambda index: 2 + index % 8)
+    bot.record.wait_until(lambda: set(quiet) <= set(bot.record.ended))
+    assert handle.size() <= 100
+    go.set()
+    bot.record.wait_for_ended(3400)
+    assert bot.record.breaches == []
+
+
+def test_what_a_stop_leaves_runs_first_at_the_next_start_and_only_what_had_begun_is_a_second_attempt(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    go = threading.Event()
+    attempts: dict[int, int] = {}
+
+    def work(update: dict[str, Any]) -> None:
+        delivery = current()
+        assert delivery is not None
+        attempts[update["update_id"]] = delivery.attempt
+        while not go.is_set():
+            delivery.wait(10.0)
+            if delivery.is_stopping:
+                raise Stopped
+
+    bot = queue_bot(work)
+    ids = bot.push(30, chat=lambda index: index % 3)
+    handle = start(bot, store=store, concurrency=3)
+    bot.record.wait_for_begun(3)
+    report = handle.stop(0.0)
+    assert (report.handled, [update["update_id"] for update in report.unfinished]) == (0, ids)
+    go.set()
+    other = queue_bot(work)
+    start(other, store=store, concurrency=3)
+    other.record.wait_for_ended(30)
+    wait_until(lambda: is_done(store))
+    assert other.record.breaches == []
+    assert sorted(other.record.ended) == ids
+    assert {number for number in ids if attempts[number] > 1} == set(bot.record.begun)
+
+
+def test_an_update_that_fails_is_tried_again_its_keys_held_until_it_is_a_dead_letter(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def work(update: dict[str, Any]) -> None:
+        delivery = current()
+        assert delivery is not None
+        seen.append((update["update_id"], delivery.attempt))
+        count(update)
+        if update["update_id"] == 1001 or (update["update_id"] == 1002 and delivery.attempt < 3):
+            raise ValueError("no")
+
+    class Bot(queue_bot):  # type: ignore[misc]
+        def handle_update(self, update: Any) -> None:
+            work(update)
+
+    bot = Bot()
+    bot.push(5)
+    handle = start(bot, store=store, max_attempts=3)
+    wait_until(lambda: store.counts() == (0, 0, 1))
+    assert seen == [(1000, 1), (1001, 1), (1001, 2), (1001, 3), (1002, 1), (1002, 2), (1002, 3), (1003, 1), (1004, 1)]
+    assert [error.args for error, _ in bot.errors] == [("no",)]
+    (letter,) = store.dead.list()
+    assert (letter.update_id, letter.attempts) == (1001, 3)
+    assert "ValueError: no" in letter.error
+    assert store.load(["1"])["1"].value == b"4"
+    stats = handle.stats()
+    assert (stats.succeeded, stats.failed, stats.retried, stats.in_flight) == (4, 1, 4, 0)
+
+
+def test_a_dead_letter_that_is_retried_comes_back_while_the_runner_runs(
+    queue_bot: Any, start: Any, store: Store
+) -> None:
+    is_broken = threading.Event()
+    is_broken.set()
+
+    def work(update: dict[str, Any]) -> None:
+        if is_broken.is_set():
+            raise ValueError("broken")
+
+    class Bot(queue_bot):  # type: ignore[misc]
+        def handle_update(self, update: Any) -> None:
+            work(update)
+            self.record.begin(update["update_id"], ["1"])
+            self.record.end(update["update_id"], ["1"])
+
+    bot = Bot()
+    bot.push(2)
+    start(bot, store=store, max_attempts=2)
+    wait_until(lambda: store.counts().dead == 2)
+    is_broken.clear()
+    store.dead.retry([letter.number for letter in store.dead.list()])
+    bot.record.wait_for_ended(2)
+    wait_until(lambda: store.counts() == (0, 0, 0))
+
+
+def test_a_stop_does_not_wait_for_attempts_that_are_far_away(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_RETRY_S", 200.0)
+
+    def work(update: dict[str, Any]) -> None:
+        raise ValueError("no")
+
+    bot = queue_bot(work)
+    bot.push(1)
+    handle = start(bot, store=store, max_attempts=2)
+    wait_until(lambda: handle.stats().retrying == 1)
+    report = handle.stop()
+    assert (report.handled, len(report.unfinished), report.duration_s < 5.0) == (0, 1, True)
+    assert store.counts() == (1, 0, 0)
+    (claim,) = store.claim(1)
+    assert (claim.attempt, claim.failures) == (2, 1)
+    assert 100.0 < claim.retry_in_s < 250.0
+
+
+class Outage:
+    """A store that cannot write while `is_on` is set."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        from runner_c import StoreUnavailable
+
+        self.is_on = threading.Event()
+        self.refused = 0
+        for name in ("push", "settle", "fail", "claim"):
+            call = getattr(store, name)
+
+            def refuse(*arguments: Any, _call: Any = call, **options: Any) -> Any:
+                if self.is_on.is_set():
+                    self.refused += 1
+                    raise StoreUnavailable("the disk is full")
+                return _call(*arguments, **options)
+
+            monkeypatch.setattr(store, name, refuse)
+
+
+def test_a_store_that_cannot_write_stops_intake_and_nothing_else_until_it_can_again(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = threading.Event()
+    bot = queue_bot(lambda update: go.wait())
+    bot.push(50, chat=lambda index: index)
+    outage = Outage(store, monkeypatch)
+    handle = start(bot, store=store, concurrency=50)
+    bot.record.wait_for_begun(50)
+    outage.is_on.set()
+    bot.push(20, chat=lambda index: index)
+    go.set()
+    bot.record.wait_for_ended(50)
+    wait_until(lambda: outage.refused > 3)
+    assert handle.offer({"update_id": 5}) is False
+    assert store.offset == 1050
+    assert len(bot.unconfirmed) >= 20
+    outage.is_on.clear()
+    bot.record.wait_for_ended(70)
+    wait_until(lambda: is_done(store))
+    assert bot.record.breaches == []
+    actions = [record.action for record in caplog.records if "journal" in getattr(record, "action", "")]
+    assert actions[0] == "journal.stuck"
+    assert "journal.unstuck" in actions
+    assert "the disk is full" in caplog.text
+
+
+def test_a_stop_in_an_outage_ends_and_what_could_not_be_written_is_given_out_again(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from runner_c.journal import journal
+
+    monkeypatch.setattr(journal, "LAST_TRY_S", 0.1)
+    go = threading.Event()
+    bot = queue_bot(lambda update: go.wait())
+    bot.push(5)
+    outage = Outage(store, monkeypatch)
+    handle = start(bot, store=store)
+    bot.record.wait_for_begun(1)
+    outage.is_on.set()
+    go.set()
+    bot.record.wait_for_ended(5)
+    assert handle.stop(5.0).handled == 5
+    assert "could not be told of 5 updates" in caplog.text
+    outage.is_on.clear()
+    assert store.counts() == (5, 0, 0)
+    assert [(claim.update["update_id"], claim.attempt) for claim in store.claim(9, chain=9)] == [
+        (number, 2) for number in range(1000, 1005)
+    ]
+
+
+def test_a_broken_store_ends_the_runner_with_its_error(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: Any, **options: Any) -> Any:
+        raise StoreError("it broke")
+
+    bot = queue_bot()
+    handle = start(bot, store=store)
+    monkeypatch.setattr(store, "settle", break_down)
+    bot.push(1)
+    with pytest.raises(StoreError, match="it broke"):
+        handle.wait(PATIENCE_S)
+
+
+def test_an_update_that_is_no_json_takes_no_other_one_with_it(queue_bot: Any, start: Any, store: Store) -> None:
+    bot = queue_bot()
+    handle = start(bot, store=store)
+    bot.put(
+        {"update_id": 1, "x": {1, 2}}, {"update_id": 2}, "nonsense", {"update_id": 3, "x": object()}, {"update_id": 4}
+    )
+    bot.record.wait_for_ended(2)
+    assert bot.record.ended == [2, 4]
+    wait_until(lambda: store.offset == 5)
+    assert handle.stats().refused >= 1
+
+
+def test_sessions_of_a_handler_that_failed_stay_as_they_were(queue_bot: Any, start: Any, store: Store) -> None:
+    def work(update: dict[str, Any]) -> None:
+        count(update)
+        if update["update_id"] % 2:
+            raise ValueError("odd")
+
+    bot = queue_bot(work)
+    bot.push(10)
+    start(bot, store=store)
+    bot.record.wait_for_ended(10)
+    wait_until(lambda: is_done(store))
+    assert store.load(["1"])["1"].value == b"5"
+
+
+def test_a_session_is_read_as_the_update_before_left_it_also_before_the_store_has_it(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(store, monkeypatch)
+    go = threading.Event()
+    read: dict[str, list[bytes | None]] = defaultdict(list)
+
+    def work(update: dict[str, Any]) -> None:
+        go.wait()
+        delivery = current()
+        assert delivery is not None
+        assert delivery.storage is not None
+        read["1"].append(delivery.storage.read("1"))
+        count(update)
+
+    bot = queue_bot(work)
+    bot.push(5)
+    start(bot, store=store)
+    bot.record.wait_for_begun(1)
+    outage.is_on.set()
+    go.set()
+    bot.record.wait_for_ended(5)
+    outage.is_on.clear()
+    assert read["1"] == [None, b"1", b"2", b"3", b"4"]
+    wait_until(lambda: is_done(store))
+    assert store.load(["1"])["1"] == (5, b"5")
+
+
+def test_a_store_has_one_runner_and_is_free_again_after_it(queue_bot: Any, start: Any, tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'bot.db'}"
+    handle = start(queue_bot(), store=url)
+    threads = threading.active_count()
+    with pytest.raises(StoreInUse, match="in use"):
+        run(queue_bot(), store=url)
+    assert threading.active_count() == threads
+    handle.stop()
+    start(queue_bot(), store=url).stop()
+    handle.start()
+    assert handle.is_running()
+
+
+def test_a_store_keeps_the_updates_of_one_bot(queue_bot: Any, start: Any, tmp_path: Path) -> None:
+    class Bot(queue_bot):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def identity(self) -> str:
+            return self.name
+
+    url = f"sqlite:{tmp_path / 'bot.db'}"
+    start(Bot("bot 1"), store=url).stop()
+    with pytest.raises(StoreError, match="holds the updates of bot 1, and this is bot 2"):
+        run(Bot("bot 2"), store=url)
+    start(Bot("bot 1"), store=url).stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ack": "journal"}, "needs a store"),
+        ({"ack": "fetch", "store": "memory:"}, "goes without a store"),
+        ({"ack": "done", "store": "memory:"}, "goes without a store"),
+        ({"max_attempts": 3}, "needs a store"),
+        ({"max_attempts": 0, "store": "memory:"}, "max_attempts is a whole number"),
+        ({"store": "bot.db"}, "sqlite:PATH"),
+        ({"store": "postgresql://u:secret@h/x"}, "not part of this version"),
+        ({"store": 5}, "sqlite:PATH"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told_in_one_line(
+    queue_bot: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        run(queue_bot(), **options)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_runner_that_is_running_is_not_started_again(queue_bot: Any, start: Any, store: Store) -> None:
+    handle = start(queue_bot(), store=store)
+    with pytest.raises(RunnerError, match="running already"):
+        handle.start()
