@@ -10,7 +10,11 @@ class Seen:
     def accept(self, update_id: int) -> bool:
         """Add an id; return False when it was there already. O(1) next to the last one, else O(log n)."""
     def accept_all(self, update_ids: list[int]) -> list[int]:
-        """Add ids; return those that were not there, each once."""
+        """Add ids; return those that were not there, each once.
+
+        Raises:
+            TypeError: one of them is no integer of 64 bits; none was added.
+        """
     def drop(self, update_id: int) -> None:
         """Remove an id, if it is there: its update was not handled and may come again."""
     def fill(self, first: int, last: int) -> None:

@@ -199,8 +199,11 @@ cdef class Seen:
         return self.add(update_id)
 
     def accept_all(self, list update_ids):
-        """Add ids; return those that were not there, each once."""
+        """Add ids; return those that were not there, each once. Raises TypeError, and adds none, for what is no id."""
         cdef list fresh = []
+        for update_id in update_ids:
+            if type(update_id) is not int or not LOWEST <= update_id <= HIGHEST:
+                raise TypeError(f"an update_id is an integer of 64 bits, not {update_id!r}")
         for update_id in update_ids:
             if self.add(update_id):
                 fresh.append(update_id)

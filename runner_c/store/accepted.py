@@ -43,7 +43,7 @@ class Accepted:
         return True
 
     def add_all(self, update_ids: list[int], now: float) -> list[int]:
-        """Add ids; return those that were not there, each once."""
+        """Add ids; return those that were not there, each once. Raises TypeError, and adds none, for what is no id."""
         fresh = self._all.accept_all(update_ids)
         self._hour(now).accept_all(fresh)
         return fresh

@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 __all__ = ["Claims"]
 
@@ -50,10 +51,18 @@ class Claims:
             for key in keys:
                 self._held[key] = self._held.get(key, 0) + 1
 
+    def add_all(self, seqs: Sequence[int], token: int, keys: Sequence[tuple[str, ...]]) -> None:
+        """Note that updates were given out, without leases."""
+        if self._held is None:
+            self._given.update(zip(seqs, zip(repeat(token), keys), strict=False))
+            return
+        for seq, theirs in zip(seqs, keys, strict=True):
+            self.add(seq, token, theirs)
+
     def has(self, seq: int, token: int) -> bool:
         """Tell whether a token is that of a claim."""
-        claim = self._given.get(seq)
-        return claim is not None and claim[0] == token
+        # Not .get(): on a dict that another thread made it is a hundred times slower on CPython 3.13t.
+        return seq in self._given and self._given[seq][0] == token
 
     def keys_of(self, seq: int) -> tuple[str, ...]:
         """Return the keys of a claim."""
@@ -71,6 +80,16 @@ class Claims:
                     self._held[key] = left
                 else:
                     del self._held[key]
+
+    def take_all(self, seqs: Iterable[int]) -> None:
+        """Forget claims."""
+        if self._held is None and not self._lapse_at:
+            given = self._given
+            for seq in seqs:
+                del given[seq]
+            return
+        for seq in seqs:
+            self.take(seq)
 
     def is_free(self, keys: Iterable[str]) -> bool:
         """Tell whether no claim holds one of these keys."""

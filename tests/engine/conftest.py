@@ -6,11 +6,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner_c import RunnerHandle, run
+from runner_c import RunnerHandle, current, open_store, run
+from runner_c.store import Store
 
 Update = dict[str, Any]
 PATIENCE_S = 30.0
@@ -209,3 +211,40 @@ def start() -> Iterator[Start]:
     for handle in handles:
         if handle.is_running():
             handle.stop(5.0)
+
+
+@pytest.fixture(params=["memory:", "sqlite:"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An open store of each kind."""
+    url = request.param if request.param == "memory:" else f"sqlite:{tmp_path / 'bot.db'}"
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Return a function that waits for something which another thread does without telling."""
+
+    def wait(claim: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not claim():
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    return wait
+
+
+@pytest.fixture
+def count() -> Callable[[Update], None]:
+    """Return a handler that adds one to a number in the session of a chat, as the bot layer does it."""
+
+    def add(update: Update) -> None:
+        delivery = current()
+        assert delivery is not None
+        assert delivery.storage is not None
+        key = str(update["message"]["chat"]["id"])
+        stored = delivery.storage.read(key)
+        delivery.stage(delivery.storage, key, str(int(stored or b"0") + 1).encode())
+
+    return add

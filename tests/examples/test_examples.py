@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import time
 import urllib.request
@@ -18,7 +19,7 @@ from pyruntime.testing import FakeBotApi
 Start = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_THE_COMMAND_LINE = ("echo", "counter", "slow_and_fast", "plain_object")
+ON_THE_COMMAND_LINE = ("echo", "counter", "slow_and_fast", "plain_object", "orders")
 
 
 @pytest.fixture
@@ -62,6 +63,33 @@ def test_counter_counts_presses_without_losing_one(run_example: Start, api: Fake
     chat.send("hello")
     assert chat.reply()["text"] == "count: 1"
     assert program.stop() == 0
+
+
+def test_an_order_survives_kills_and_is_there_once(launch: Start, api: FakeBotApi) -> None:
+    arguments = ("-m", "runner_c", "examples.orders", "--store", "sqlite:orders.db", "--max-attempts", "2")
+    chat = api.chat(1)
+    for number in (1, 2, 3):
+        program = launch(*arguments, BOT_TOKEN=api.token, BOT_API_ROOT=api.url)
+        program.wait_for("stop with Ctrl-C")
+        chat.send(f"/order {number}")
+        # What was answered and not on record when the one before was killed is answered once more.
+        while not chat.reply(timeout_s=20)["text"].startswith(f"order {number}: {number}"):
+            pass
+        program.send(signal.SIGKILL)
+        program.wait()
+    program = launch(*arguments, BOT_TOKEN=api.token, BOT_API_ROOT=api.url)
+    program.wait_for("stop with Ctrl-C")
+    chat.send("/order many")
+    chat.send("/total")
+    answers = [chat.reply(timeout_s=20)["text"]]
+    while not answers[-1].endswith("in all"):
+        answers.append(chat.reply(timeout_s=20)["text"])
+    assert answers[-1] == "3 orders, 6 in all"
+    assert "We could not take this order and look into it." in answers
+    assert program.stop() == 0
+    letters = launch("-m", "runner_c", "dead-letters", "list", "--store", "sqlite:orders.db")
+    assert letters.wait() == 0
+    assert "ValueError" in letters.out
 
 
 def test_a_slow_job_delays_its_own_chat_only_and_cancel_overtakes(run_example: Start, api: FakeBotApi) -> None:

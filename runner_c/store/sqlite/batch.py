@@ -18,8 +18,6 @@ from runner_c.store.sqlite.row import stored_body, stored_keys, stored_sheet
 
 __all__ = ["Batch"]
 
-LARGEST = 2**63 - 1
-
 IsClosed = Callable[[str], bool]
 IsFree = Callable[[Iterable[str]], bool]
 
@@ -46,8 +44,6 @@ class Batch:
         self._waiting: list[object] = []
         self._waiting_keys: list[object] = []
         ids = [arrival.update["update_id"] for arrival in arrivals]
-        if not all(type(number) is int and -LARGEST - 1 <= number <= LARGEST for number in ids):
-            raise TypeError("an update is a dict with an integer update_id of 64 bits")
         self.fresh = accepted.add_all(ids, now)
 
     @property

@@ -76,16 +76,22 @@ class JournalTable:
     def end(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
         """Mark updates as ended, in a transaction; `ended` has to follow when it has been committed."""
         sheet_of = self._sheet_of
-        less: dict[int, int] = {}
+        ends: dict[int, list[int]] = {}
         for seq in seqs:
             sheet = sheet_of[seq]
-            less[sheet] = less.get(sheet, 0) + 1
-        over = {sheet for sheet, count in less.items() if self._left[sheet] == count}
-        self._delete(connection, sorted(over))
+            if sheet in ends:
+                ends[sheet].append(seq)
+            else:
+                ends[sheet] = [seq]
+        over: list[int] = []
         marks: list[object] = []
-        for seq in seqs:
-            if sheet_of[seq] not in over:
-                marks += (sheet_of[seq], seq)
+        for sheet, theirs in ends.items():
+            if len(theirs) == self._left[sheet]:
+                over.append(sheet)
+            else:
+                for seq in theirs:
+                    marks += (sheet, seq)
+        self._delete(connection, over)
         insert(connection, "done", marks, 2)
 
     def ended(self, seqs: Sequence[int]) -> None:

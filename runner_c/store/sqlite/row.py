@@ -18,12 +18,13 @@ __all__ = ["body_of", "joined_sheet", "keys_of", "sheet_of", "stored_body", "sto
 
 def _dumped(value: object) -> bytes:
     try:
-        text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-        return text.encode()
+        # In ASCII: a third faster than UTF-8, and a tenth larger where a fifth of the texts are Cyrillic.
+        text: str = ujson.dumps(value, escape_forward_slashes=False, allow_nan=False)
+        return text.encode("ascii")
     except (ValueError, OverflowError, RecursionError):
         pass
     try:
-        # Halves of surrogate pairs, for example: the slower one knows them.
+        # What the faster one does not know.
         body = json.dumps(value, allow_nan=False).encode()
         _loaded(body)
         return body

@@ -172,9 +172,7 @@ class SqliteStore(Store):
             self._waiting += batch.kept
             self._offset = self._offset if offset is None else offset
             token = self._claims.next_token()
-            add = self._claims.add
-            for seq, keys in zip(batch.given, batch.keys, strict=True):
-                add(seq, token, keys)
+            self._claims.add_all(batch.given, token, batch.keys)
             return Pushed(token, batch.places)
 
     def _is_key_closed(self, key: str) -> bool:
@@ -348,9 +346,7 @@ class SqliteStore(Store):
 
     def _after_end(self, seqs: list[int]) -> None:
         self._journal.ended(seqs)
-        take = self._claims.take
-        for seq in seqs:
-            take(seq)
+        self._claims.take_all(seqs)
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 
