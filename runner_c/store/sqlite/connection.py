@@ -141,8 +141,11 @@ def inspect(path: str) -> int:
         raise StoreError(f"the store {path} cannot be read: {error.strerror}") from None
     if size == 0:
         return 0
-    # Without a log nobody has it open, and to look at it must leave no log behind.
+    # Without a log nobody has it open, and to look at it must leave no log behind. With a rollback journal it was cut
+    # off while it was being made: whoever looks has to finish that.
     mode = "mode=ro" if Path(path + "-wal").exists() else "immutable=1"
+    if Path(path + "-journal").exists():
+        mode = "mode=rw"
     with told(path), closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
         (number,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -16,6 +16,7 @@ Locks: `_lock` guards all state and the two writing connections, `_read_lock` th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -181,7 +182,7 @@ class SqliteStore(Store):
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def claim(self, limit: int, *, chain: int = 0, lease_s: float | None = None) -> list[Claim]:
-        """Give out updates, each moved into the journal; the commit does not wait for the disk."""
+        """Give out updates, each moved into the journal; the commit waits for the disk, so that an attempt counts."""
         with self._lock:
             self._check_open()
             now = self._clock()
@@ -228,7 +229,7 @@ class SqliteStore(Store):
             return
         seqs = [entry.seq for entry in fresh]
         sheet = 0
-        with self._trials.changing(self._marks, self._path) as connection:
+        with self._trials.changing(self._appends, self._path) as connection:
             for seq in tried:
                 self._trials.note(seq, attempts=self._trials.of(seq).attempts + 1)
             if fresh:
@@ -359,11 +360,14 @@ class SqliteStore(Store):
 
     def sync(self) -> None:
         """Wait until the disk has all commits."""
-        self._check_open()
-        try:
-            os.fdatasync(self._log)
-        except OSError as error:
-            raise StoreUnavailable(f"the store {self._path} cannot be written to its disk: {error.strerror}") from None
+        with self._lock:
+            self._check_open()
+            try:
+                os.fdatasync(self._log)
+            except OSError as error:
+                # After any other error nobody knows what the disk has.
+                kind = StoreUnavailable if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+                raise kind(f"the store {self._path} cannot be written to its disk: {error.strerror}") from None
 
     def tend(self) -> bool:
         """Take up retried dead letters; now and then forget old ids, give pages back, copy the log into the file."""
