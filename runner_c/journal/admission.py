@@ -138,20 +138,20 @@ class Admission:
         except BaseException as error:
             batch.error = error
 
-    def feed(self) -> int:
-        """Bring updates from the store into memory, as far as there is room.
+    def feed(self, most: int) -> int:
+        """Bring up to `most` updates from the store into memory, as far as there is room.
 
         Returns:
             The highest attempt of an update among them that is suspected; 0 without one.
         """
         suspected = 0
-        while self.has_stored and not self._sink.stopping.is_set():
+        while most > 0 and self.has_stored and not self._sink.stopping.is_set():
             with self.lock:
                 limit, chain = _journal.room(self._sink)
                 if limit <= 0:
                     break
                 fault_point("claim.begun")
-                claims = self._store.claim(min(limit, CLAIM_MOST), chain=min(chain, CLAIM_MOST))
+                claims = self._store.claim(min(limit, most, CLAIM_MOST), chain=min(chain, CLAIM_MOST))
                 fault_point("claim.done")
                 late = _journal.admit(self._sink, claims)
                 if late:
@@ -160,5 +160,6 @@ class Admission:
                     self.has_stored = self._store.counts().waiting > 0
                     break
             self._outage.end()
+            most -= len(claims)
             suspected = max([suspected, *(claim.attempt for claim in claims if claim.is_suspect)])
         return suspected

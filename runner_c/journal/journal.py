@@ -36,6 +36,8 @@ GATHER_S = 0.003
 """How long ends are gathered for one commit."""
 GATHER_MOST = 256
 """With so many ends the commit begins at once."""
+FEED_MOST = 1024
+"""How many updates come into memory before what has ended is looked at again."""
 MORE_THAN_EVER = 2**62
 SYNC_S = 0.05
 """So long after the last end, when nothing more comes, all is made durable."""
@@ -102,7 +104,7 @@ class Journal:
             self._alone_until_ns = time.monotonic_ns()
             self.store.marks.set_alone(True)
             _journal.set_alone(self._sink, True, self._concurrency)
-        suspected = self.admission.feed()
+        suspected = self.admission.feed(_journal.room(self._sink)[0])
         count = _journal.suspects(self._sink)
         if suspected and count:
             self._alone_until_ns += int(ALONE_S * 4.0 ** min(10, max(0, suspected - 2)) * 1e9)
@@ -191,7 +193,7 @@ class Journal:
                 if self._outage.is_waiting():
                     continue
                 try:
-                    self.admission.feed()
+                    self.admission.feed(FEED_MOST)
                     if 0 <= sync_at_ns <= now_ns and not is_written:
                         self.store.sync()
                         sync_at_ns = -1

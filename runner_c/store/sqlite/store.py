@@ -377,7 +377,7 @@ class SqliteStore(Store):
             now = self._clock()
             with transaction(self._marks, self._path) as connection:
                 self._accepted.tend(connection, now)
-                is_more |= self._upkeep.give_pages_back(connection)
+            is_more |= self._upkeep.give_pages_back(self._marks)
         return self._upkeep.copy_log(self._lock) or is_more
 
     def _take_up_letters(self) -> bool:

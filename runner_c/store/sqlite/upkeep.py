@@ -26,7 +26,7 @@ LONGEST_LOG_BYTES = 128 * 2**20
 FREE_PAGES = 256
 """So many free pages stay in the file, for what comes next."""
 
-PAGES_A_STEP = 512
+PAGES_A_STEP = 256
 
 
 class Upkeep:
@@ -42,11 +42,13 @@ class Upkeep:
         self._copy_lock = threading.Lock()  # guards the connection; before the lock of the store, if both are taken
 
     def give_pages_back(self, connection: sqlite3.Connection) -> bool:
-        """Give some free pages back to the disk, in a transaction; return whether there are more."""
-        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-        if free <= FREE_PAGES:
-            return False
-        connection.execute(f"PRAGMA incremental_vacuum({min(PAGES_A_STEP, free - FREE_PAGES)})").fetchall()
+        """Give some free pages back to the disk; return whether there are more. Outside of a transaction."""
+        with told(self._path):
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if free <= FREE_PAGES:
+                return False
+            # Not execute(): this pragma has a step for each page, and that would do the first one only.
+            connection.executescript(f"PRAGMA incremental_vacuum({min(PAGES_A_STEP, free - FREE_PAGES)})")
         return bool(free - PAGES_A_STEP > FREE_PAGES)
 
     def copy_log(self, lock: threading.Lock) -> bool:
