@@ -197,8 +197,8 @@ class ApiClient:
         """
         kinds = None if allowed_updates is None else list(allowed_updates)
         parameters = {"offset": offset, "limit": limit, "timeout": timeout, "allowed_updates": kinds}
-        updates = self._caller.call_guarded("getUpdates", parameters, (timeout or 0) + _POLL_GRACE_S)
-        if type(updates) is not list or not set(map(type, updates)) <= {dict}:
+        updates = self._caller.fetch_guarded(parameters, (timeout or 0) + _POLL_GRACE_S)
+        if not isinstance(updates, list) or not set(map(type, updates)) <= {dict}:
             raise BadReply("getUpdates", "the reply is not a list of updates")
         return updates
 

@@ -21,12 +21,16 @@ from pyruntime.method_name import snake_case
 from pyruntime.retry import may_repeat, pause_s
 from pyruntime.transport import DirectTransport, Endpoint, RequestsTransport
 from pyruntime.upload import MultipartBody, describe_files, encode_json, has_files, plain_parameters
-from runner_c import Stopped, current
+from runner_c import Stopped, UpdateBatch, current
 
 __all__ = ["Caller"]
 
 _SCALARS = frozenset({str, int, float, bool})
 _DEFAULT_FLOOD_WAIT_S = 1.0
+
+# How Telegram writes a reply with updates.
+_BATCH_BEGINS = b'{"ok":true,"result":['
+_BATCH_ENDS = b"]}"
 
 
 class Caller:
@@ -129,6 +133,16 @@ class Caller:
         given = plain_parameters(parameters)
         return self.result(method, given, *self.transport.call_guarded(method, encode_json(given), timeout_s))
 
+    def fetch_guarded(self, parameters: Mapping[str, Any], timeout_s: float) -> Any:
+        """Call getUpdates like `call_guarded`; a usual reply comes back with the JSON that it was decoded from."""
+        given = plain_parameters(parameters)
+        status, body = self.transport.call_guarded("getUpdates", encode_json(given), timeout_s)
+        fields, updates = self._fields_and_result("getUpdates", given, status, body)
+        # Nothing before and nothing behind the list but what belongs there.
+        if type(updates) is list and fields == 2 and body.startswith(_BATCH_BEGINS) and body.endswith(_BATCH_ENDS):
+            return UpdateBatch(updates, body[len(_BATCH_BEGINS) - 1 : -1])
+        return updates
+
     def close(self) -> None:
         """Close the connections and end the waits between attempts."""
         closed, self._closed = self._closed, threading.Event()
@@ -151,6 +165,16 @@ class Caller:
             raise self.failure(method, parameters, status, body) from None
         if type(reply) is dict and "result" in reply and reply.get("ok") is True:
             return reply["result"]
+        raise self.failure(method, parameters, status, body)
+
+    def _fields_and_result(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> tuple[int, Any]:
+        """Return how many fields a reply has, beside its `result`."""
+        try:
+            reply = ujson.loads(body)
+        except (ValueError, OverflowError, RecursionError):
+            reply = None
+        if type(reply) is dict and "result" in reply and reply.get("ok") is True:
+            return len(reply), reply["result"]
         raise self.failure(method, parameters, status, body)
 
     def failure(self, method: str, parameters: dict[str, Any], status: int, body: bytes) -> ApiError | NetworkError:

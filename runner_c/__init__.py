@@ -30,7 +30,7 @@ from runner_c.errors import (
 )
 from runner_c.gate import Gate
 from runner_c.launch import run
-from runner_c.protocols import RunnableBot, Storage, Supplier, Update
+from runner_c.protocols import RunnableBot, Storage, Supplier, Update, UpdateBatch
 from runner_c.runner import RunnerHandle, create_runner
 from runner_c.sequentialize import Sequentialize, sequentialize
 from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequential_sink
@@ -67,6 +67,7 @@ __all__ = [
     "Supplier",
     "TooManyWrittenOff",
     "Update",
+    "UpdateBatch",
     "__version__",
     "by_chat",
     "by_chat_thread",

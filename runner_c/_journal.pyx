@@ -34,6 +34,9 @@ from runner_c.store.base import Arrival, Failure, Settlement
 
 logger = logging.getLogger("runner_c")
 
+# What the named tuples do themselves, without their function in between.
+cdef object new_tuple = tuple.__new__
+
 
 def attach(Sink sink, sessions, marks, int max_attempts, retry_delay_s):
     """Tell a sink, before it starts, that there is a store."""
@@ -65,7 +68,7 @@ def room(Sink sink):
     return free_places, min(free_places, max(0, eager))
 
 
-def append(Sink sink, store, list updates, offset, bint is_polled):
+def append(Sink sink, store, list updates, offset, bint is_polled, json=None):
     """Take a batch into the store, and as much of it into the run as there is room for. False when the run stops.
 
     Raises what `Store.push` raises; then nothing was taken.
@@ -95,9 +98,11 @@ def append(Sink sink, store, list updates, offset, bint is_polled):
             ticket.is_polled = is_polled
             end[0] = ticket
             end = &ticket.next
-            arrivals.append(Arrival(update, keys, is_bypassed))
+            arrivals.append(new_tuple(Arrival, (update, keys, is_bypassed)))
         limit, chain = room(sink)
-        pushed = store.push(arrivals, offset=offset, limit=limit, chain=chain)
+        pushed = store.push(
+            arrivals, offset=offset, limit=limit, chain=chain, json=None if malformed else json
+        )
     except BaseException:
         drop(first)
         raise
@@ -260,9 +265,10 @@ def take_ends(Sink sink, int64_t most):
             retry_in_s = None if record.retry_ns < 0 else record.retry_ns / 1e9
             ends.append(Failure(ticket.entry, ticket.token, <object> record.error, retry_in_s))
         elif ticket.delivery != NULL and (<Delivery> <object> ticket.delivery)._stored is not None:
-            ends.append(Settlement(ticket.entry, ticket.token, (<Delivery> <object> ticket.delivery)._stored))
+            stored = (<Delivery> <object> ticket.delivery)._stored
+            ends.append(new_tuple(Settlement, (ticket.entry, ticket.token, stored)))
         else:
-            ends.append(Settlement(ticket.entry, ticket.token))
+            ends.append(new_tuple(Settlement, (ticket.entry, ticket.token, ())))
         release_record(record)
     return ends
 

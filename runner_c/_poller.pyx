@@ -187,7 +187,8 @@ cdef class Poller:
         cdef long taken
         if self._journal is not None:
             last = last_id(batch)
-            if batch and self._journal.admission.append(batch, None if last is None else last + 1, is_patient=True):
+            offset = None if last is None else last + 1
+            if batch and self._journal.admission.append(batch, offset, is_patient=True, json=self._source.json):
                 self._pass(last, False)
             return None
         while batch:

@@ -10,6 +10,7 @@ Assumes
 Two generations: the young one takes new ids; when it is as old as `life_s` it becomes the old one.
 Lock order: a leaf.
 """
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
@@ -201,11 +202,14 @@ cdef class Seen:
     def accept_all(self, list update_ids):
         """Add ids; return those that were not there, each once. Raises TypeError, and adds none, for what is no id."""
         cdef list fresh = []
+        cdef int overflow = 0
         for update_id in update_ids:
-            if type(update_id) is not int or not LOWEST <= update_id <= HIGHEST:
+            if type(update_id) is int:
+                PyLong_AsLongLongAndOverflow(update_id, &overflow)
+            if overflow or type(update_id) is not int:
                 raise TypeError(f"an update_id is an integer of 64 bits, not {update_id!r}")
         for update_id in update_ids:
-            if self.add(update_id):
+            if self.add(<int64_t> update_id):
                 fresh.append(update_id)
         return fresh
 

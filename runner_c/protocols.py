@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["KeyContext", "Keyer", "RunnableBot", "Storage", "Supplier", "Update"]
+__all__ = ["KeyContext", "Keyer", "RunnableBot", "Storage", "Supplier", "Update", "UpdateBatch"]
 
 Update = dict[str, Any]
 """An update as the Bot API sends it: a dict with an integer `update_id` and one payload."""
+
+
+class UpdateBatch(list[Update]):
+    """Updates with the JSON array that they were decoded from, which a store then need not make again.
+
+    `get_updates` may return one. Both say the same, and nobody changes them afterwards.
+    """
+
+    __slots__ = ("json",)
+
+    def __init__(self, updates: Iterable[Update], json: bytes) -> None:
+        super().__init__(updates)
+        self.json = json
+
 
 KeyContext = Any
 """What a key function gets: the context of the bot layer, or the update itself where there is none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner_c.errors import ConfigError, MalformedReply
 from runner_c.option_check import seconds, share
-from runner_c.protocols import RunnableBot, Supplier, Update
+from runner_c.protocols import RunnableBot, Supplier, Update, UpdateBatch
 
 __all__ = ["BotSource", "Source", "create_source"]
 
@@ -17,6 +17,9 @@ class Source:
 
     Thread-safety: `fetch` and `confirm` belong to one thread at a time, `interrupt` to any.
     """
+
+    json: bytes | None = None
+    """The updates of the last fetch as a JSON array, where it is known."""
 
     has_offset = False
     """True when updates are confirmed by asking for what is behind them, as the Bot API wants it."""
@@ -114,6 +117,7 @@ class BotSource(Source):
         except StopIteration:
             # It would end the run like a source that has no more; a bot always has.
             raise MalformedReply("get_updates() raised StopIteration instead of returning a list of updates") from None
+        self.json = reply.json if isinstance(reply, UpdateBatch) else None
         return _as_batch(reply)
 
 

@@ -33,9 +33,10 @@ logger = logging.getLogger("runner_c")
 class _Batch:
     """Updates that somebody wants to have in the store."""
 
-    __slots__ = ("error", "is_taken", "is_tried", "offset", "updates")
+    __slots__ = ("error", "is_taken", "is_tried", "json", "offset", "updates")
 
-    def __init__(self, updates: list[Any], offset: int | None) -> None:
+    def __init__(self, updates: list[Any], offset: int | None, json: bytes | None) -> None:
+        self.json = json
         self.updates = updates
         self.offset = offset
         self.is_tried = False
@@ -61,13 +62,16 @@ class Admission:
         self._queue_lock = threading.Lock()  # guards _queue; a leaf
         self._queue: list[_Batch] = []
 
-    def append(self, updates: list[Any], offset: int | None = None, *, is_patient: bool = False) -> bool:
+    def append(
+        self, updates: list[Any], offset: int | None = None, *, is_patient: bool = False, json: bytes | None = None
+    ) -> bool:
         """Take updates in. *Blocks* until they are durable.
 
         Args:
             updates: in their order.
             offset: where polling goes on after them.
             is_patient: wait for a store that cannot write, until the run stops.
+            json: the updates as a JSON array, if it is there already.
 
         Returns:
             False: the run stops, or the store cannot write now; nothing was taken.
@@ -77,7 +81,7 @@ class Admission:
         """
         backoff = Backoff("exponential", STUCK_CAP_S, float("inf"))
         while True:
-            batch = _Batch(updates, offset)
+            batch = _Batch(updates, offset, json)
             with self._queue_lock:
                 self._queue.append(batch)
             with self.lock:
@@ -98,7 +102,10 @@ class Admission:
             batch.is_tried = True
         offset = next((batch.offset for batch in reversed(batches) if batch.offset is not None), None)
         try:
-            self._push([update for batch in batches for update in batch.updates], offset, batches)
+            if len(batches) == 1:
+                self._push(batches[0].updates, offset, batches, batches[0].json)
+            else:
+                self._push([update for batch in batches for update in batch.updates], offset, batches)
         except (TypeError, ValueError):
             # One of them is no JSON. Each on its own, so that it takes nobody with it.
             for batch in batches:
@@ -111,9 +118,9 @@ class Admission:
             return
         self._outage.end()
 
-    def _push(self, updates: list[Any], offset: int | None, batches: list[_Batch]) -> None:
+    def _push(self, updates: list[Any], offset: int | None, batches: list[_Batch], json: bytes | None = None) -> None:
         fault_point("push.begun")
-        is_taken = _journal.append(self._sink, self._store, updates, offset, True)
+        is_taken = _journal.append(self._sink, self._store, updates, offset, True, json)
         fault_point("push.durable")
         for batch in batches:
             batch.is_taken = is_taken

@@ -237,7 +237,15 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def push(self, arrivals: Sequence[Arrival], *, offset: int | None = None, limit: int = 0, chain: int = 0) -> Pushed:
+    def push(
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        offset: int | None = None,
+        limit: int = 0,
+        chain: int = 0,
+        json: bytes | None = None,
+    ) -> Pushed:
         """Take updates in, and give out as many of them as may be.
 
         Args:
@@ -245,6 +253,7 @@ class Store(ABC):
             offset: where polling goes on after them; None leaves it as it is.
             limit: the most to give out at once.
             chain: how many of these may be such whose predecessors, though given out, are unsettled.
+            json: the updates as a JSON array, if the caller has it; a store may use it instead of making it.
 
         Raises:
             TypeError, ValueError: one of them is no update, or no JSON; nothing was taken.

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
 
 __all__ = ["Claims"]
 
@@ -24,7 +23,8 @@ class Claims:
     """
 
     def __init__(self, token: int = 0) -> None:
-        self._given: dict[int, tuple[int, tuple[str, ...]]] = {}
+        # Token, number of the first, and the keys of those from there on: one object for all of a batch.
+        self._given: dict[int, tuple[int, int, Sequence[tuple[str, ...]]]] = {}
         self._lapse_at: dict[int, float] = {}
         self._held: dict[str, int] | None = None
         self._token = token
@@ -44,7 +44,7 @@ class Claims:
 
     def add(self, seq: int, token: int, keys: tuple[str, ...], lapse_at: float | None = None) -> None:
         """Note that an update was given out."""
-        self._given[seq] = (token, keys)
+        self._given[seq] = (token, seq, (keys,))
         if lapse_at is not None:
             self._lapse_at[seq] = lapse_at
         if self._held is not None:
@@ -53,8 +53,8 @@ class Claims:
 
     def add_all(self, seqs: Sequence[int], token: int, keys: Sequence[tuple[str, ...]]) -> None:
         """Note that updates were given out, without leases."""
-        if self._held is None:
-            self._given.update(zip(seqs, zip(repeat(token), keys), strict=False))
+        if self._held is None and seqs and seqs[-1] - seqs[0] == len(seqs) - 1:
+            self._given.update(dict.fromkeys(seqs, (token, seqs[0], keys)))
             return
         for seq, theirs in zip(seqs, keys, strict=True):
             self.add(seq, token, theirs)
@@ -64,13 +64,20 @@ class Claims:
         # Not .get(): on a dict that another thread made it is a hundred times slower on CPython 3.13t.
         return seq in self._given and self._given[seq][0] == token
 
+    def tokens(self, settlements: Iterable[tuple[int, int, object]]) -> dict[int, int]:
+        """Return the tokens of those claims that are mentioned, by number."""
+        given = self._given
+        return {seq: given[seq][0] for seq, _, _ in settlements if seq in given}
+
     def keys_of(self, seq: int) -> tuple[str, ...]:
         """Return the keys of a claim."""
-        return self._given[seq][1]
+        _, first, keys = self._given[seq]
+        return keys[seq - first]
 
     def take(self, seq: int) -> None:
         """Forget a claim: it was settled, or is given back."""
-        _, keys = self._given.pop(seq)
+        keys = self.keys_of(seq)
+        del self._given[seq]
         if self._lapse_at:
             self._lapse_at.pop(seq, None)
         if self._held is not None:
@@ -95,8 +102,8 @@ class Claims:
         """Tell whether no claim holds one of these keys."""
         if self._held is None:
             self._held = {}
-            for _, theirs in self._given.values():
-                for key in theirs:
+            for seq in self._given:
+                for key in self.keys_of(seq):
                     self._held[key] = self._held.get(key, 0) + 1
         return not any(key in self._held for key in keys)
 

@@ -85,7 +85,15 @@ class MemoryStore(Store):
                     "give each bot a store of its own"
                 )
 
-    def push(self, arrivals: Sequence[Arrival], *, offset: int | None = None, limit: int = 0, chain: int = 0) -> Pushed:
+    def push(
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        offset: int | None = None,
+        limit: int = 0,
+        chain: int = 0,
+        json: bytes | None = None,
+    ) -> Pushed:
         """Take updates in.
 
         Raises:

@@ -15,6 +15,9 @@ from runner_c.store.sqlite.connection import insert
 
 __all__ = ["AcceptedTable"]
 
+Row = tuple[int, int, int]
+"""Hour, first id, last id."""
+
 
 class AcceptedTable:
     """The table ``accepted``. Its owner guards it by a lock.
@@ -28,34 +31,37 @@ class AcceptedTable:
         for hour, first, last in connection.execute("SELECT hour, first, last FROM accepted").fetchall():
             self.ids.load(hour, [(first, last)])
         self.ids.expire(now)
-        # The row that grows: hour, first, last.
-        self._row: tuple[int, int, int] | None = None
+        # The row that grows.
+        self._row: Row | None = None
         self._hour = -1
 
-    def write(self, connection: sqlite3.Connection, fresh: Sequence[int], now: float) -> tuple[int, int, int] | None:
-        """Write ids that are new, in a transaction; give what it returns to `written` when that has been committed."""
+    def rows(self, fresh: Sequence[int], now: float) -> list[Row]:
+        """Return the rows that new ids make; consecutive ones prolong the last row."""
         row = self._row
         hour = int(now // HOUR_S)
-        values: list[object] = []
         if fresh and fresh[-1] - fresh[0] == len(fresh) - 1 and list(fresh) == list(range(fresh[0], fresh[-1] + 1)):
             runs = [(fresh[0], fresh[-1])]
         else:
             runs = [(number, number) for number in fresh]
+        found: list[Row] = []
         for first, last in runs:
             if row is not None and row[0] == hour and row[2] + 1 == first:
                 row = (hour, row[1], last)
-                continue
-            if row is not None and row is not self._row:
-                values += row
-            row = (hour, first, last)
-        if row is not None and row is not self._row:
-            values += row
-        insert(connection, "accepted", values, 3, "INSERT OR REPLACE")
-        return row
+                if found:
+                    found.pop()
+            else:
+                row = (hour, first, last)
+            found.append(row)
+        return found
 
-    def written(self, row: tuple[int, int, int] | None) -> None:
-        """What was written last has been committed."""
-        self._row = row
+    def write(self, connection: sqlite3.Connection, found: Sequence[Row]) -> None:
+        """Write such rows, in a transaction; `written` has to follow when it has been committed."""
+        insert(connection, "accepted", [value for row in found for value in row], 3, "INSERT OR REPLACE")
+
+    def written(self, found: Sequence[Row]) -> None:
+        """These rows have been committed."""
+        if found:
+            self._row = found[-1]
 
     def tend(self, connection: sqlite3.Connection, now: float) -> None:
         """Once an hour forget what is too old, and merge the rows of the hour before; in a transaction."""

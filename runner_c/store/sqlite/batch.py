@@ -14,7 +14,7 @@ from runner_c.store.accepted import Accepted
 from runner_c.store.base import KEPT, SEEN, Arrival
 from runner_c.store.sqlite.connection import insert
 from runner_c.store.sqlite.journal_table import JournalTable
-from runner_c.store.sqlite.row import stored_body, stored_keys, stored_sheet
+from runner_c.store.sqlite.row import joined_sheet, stored_body, stored_keys, stored_sheet
 
 __all__ = ["Batch"]
 
@@ -41,6 +41,7 @@ class Batch:
         """Of those that are given out."""
         self._urgents: list[bool] = []
         self._updates: list[Update] = []
+        self._json: bytes | None = None
         self._waiting: list[object] = []
         self._waiting_keys: list[object] = []
         ids = [arrival.update["update_id"] for arrival in arrivals]
@@ -51,11 +52,16 @@ class Batch:
         """How many of them wait in the store."""
         return len(self._waiting) // 4
 
-    def give_all(self) -> None:
-        """Give out all that are new: nothing waits, and there is room for every one."""
+    def give_all(self, json: bytes | None = None) -> None:
+        """Give out all that are new: nothing waits, and there is room for every one.
+
+        Args:
+            json: all arrivals as a JSON array, where it is known.
+        """
         arrivals = self._arrivals
         if len(self.fresh) < len(arrivals):
-            arrivals = self._note_seen()
+            arrivals, json = self._note_seen(), None
+        self._json = json
         first, self.last_seq = self.last_seq + 1, self.last_seq + len(arrivals)
         self.given = list(range(first, self.last_seq + 1))
         self.keys = [arrival.keys for arrival in arrivals]
@@ -112,17 +118,22 @@ class Batch:
                 new.append(arrival)
         return new
 
-    def write(self, connection: sqlite3.Connection, journal: JournalTable) -> int:
-        """Write the rows, in a transaction; return the number of the sheet, 0 without one.
+    @property
+    def sheet(self) -> bytes:
+        """Those that are given out as one body.
 
         Raises:
-            TypeError, ValueError: an update is no JSON.
+            TypeError, ValueError: one of them is no JSON.
         """
+        if self._json is not None:
+            return joined_sheet(self.given, self.keys, self._urgents, self._json)
+        return stored_sheet(self.given, self.keys, self._urgents, self._updates)
+
+    def write(self, connection: sqlite3.Connection, journal: JournalTable) -> int:
+        """Write the rows, in a transaction; return the number of the sheet, 0 without one. Raises like `sheet`."""
         insert(connection, "waiting", self._waiting, 4)
         insert(connection, "waiting_key", self._waiting_keys, 2)
-        if not self.given:
-            return 0
-        return journal.add(connection, stored_sheet(self.given, self.keys, self._urgents, self._updates))
+        return journal.add(connection, self.sheet) if self.given else 0
 
     def take_back(self) -> None:
         """The batch was not committed: its ids are as new as before."""

@@ -53,7 +53,15 @@ class JournalTable:
 
     def add(self, connection: sqlite3.Connection, body: bytes) -> int:
         """Write a sheet, in a transaction; return its number, for `added`."""
-        connection.execute("INSERT INTO journal VALUES (?, ?)", (self._last_sheet + 1, body))
+        connection.execute("INSERT INTO journal (sheet, body) VALUES (?, ?)", (self._last_sheet + 1, body))
+        return self._last_sheet + 1
+
+    def add_alone(
+        self, connection: sqlite3.Connection, body: bytes, offset: int | None, last_seq: int, ids: tuple[int, int, int]
+    ) -> int:
+        """Write a sheet and all that a usual batch changes besides, in one statement that is its own transaction."""
+        values = (self._last_sheet + 1, offset, last_seq, *ids, body)
+        connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         return self._last_sheet + 1
 
     def added(self, sheet: int, seqs: Sequence[int]) -> None:

@@ -66,10 +66,10 @@ def stored_sheet(
 
 
 def joined_sheet(
-    seqs: Sequence[int], keys: Sequence[tuple[str, ...]], urgents: Sequence[bool], bodies: Sequence[bytes]
+    seqs: Sequence[int], keys: Sequence[tuple[str, ...]], urgents: Sequence[bool], updates: bytes
 ) -> bytes:
-    """Return the same of updates that are JSON already."""
-    return b"[" + _dumped((seqs, keys, urgents))[1:-1] + b",[" + b",".join(bodies) + b"]]"
+    """Return the same of updates that are a JSON array already."""
+    return b"[" + _dumped((seqs, keys, urgents))[1:-1] + b"," + updates + b"]"
 
 
 def sheet_of(body: bytes) -> Iterator[tuple[int, tuple[str, ...], bool, Update]]:

@@ -13,6 +13,9 @@ dead         dead letters
 ===========  ==========================================================================================
 
 ``keys`` is NULL without keys, the key itself if there is one, and a JSON list otherwise or if the key begins with "[".
+A usual batch is one statement: what else it changes stands in columns of its sheet, and a trigger puts it where it
+belongs. Each statement lets the GIL go and has to wait for it again, behind all workers.
+
 For one key all that is in ``journal`` is older than all of ``waiting``.
 """
 
@@ -30,7 +33,7 @@ Migration = Callable[[sqlite3.Connection], object]
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
+    for statement in _TABLES.split(";\n\n"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
@@ -40,25 +43,45 @@ CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1), "offset" INTEGER, last_seq INTEGER NOT NULL, waiting INTEGER NOT NULL,
     owner TEXT, life INTEGER NOT NULL
 );
+
 INSERT INTO state VALUES (1, NULL, 0, 0, NULL, 0);
-CREATE TABLE journal (sheet INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+CREATE TABLE journal (
+    sheet INTEGER PRIMARY KEY, "offset" INTEGER, last_seq INTEGER, hour INTEGER, first INTEGER, last INTEGER,
+    body BLOB NOT NULL
+);
+
+CREATE TRIGGER journal_taken AFTER INSERT ON journal WHEN NEW.last_seq IS NOT NULL BEGIN
+    UPDATE state SET "offset" = NEW."offset", last_seq = NEW.last_seq;
+    INSERT OR REPLACE INTO accepted VALUES (NEW.hour, NEW.first, NEW.last);
+END;
+
 CREATE TABLE done (sheet INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (sheet, seq)) WITHOUT ROWID;
+
 CREATE TABLE waiting (seq INTEGER PRIMARY KEY, keys TEXT, is_urgent INTEGER NOT NULL, body BLOB NOT NULL);
+
 CREATE INDEX waiting_urgent ON waiting (seq) WHERE is_urgent;
+
 CREATE INDEX waiting_without_key ON waiting (seq) WHERE keys IS NULL AND NOT is_urgent;
+
 CREATE TABLE waiting_key (key TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (key, seq)) WITHOUT ROWID;
+
 CREATE TABLE trial (
     seq INTEGER PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, crashes INTEGER NOT NULL,
     retry_at REAL NOT NULL, is_suspect INTEGER NOT NULL
 );
+
 CREATE TABLE accepted (
     hour INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (hour, first)
 ) WITHOUT ROWID;
+
 CREATE TABLE session (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE dead (
     seq INTEGER PRIMARY KEY, update_id INTEGER NOT NULL, keys TEXT, is_urgent INTEGER NOT NULL, body BLOB NOT NULL,
     error TEXT NOT NULL, attempts INTEGER NOT NULL, died_at REAL NOT NULL, is_retried INTEGER NOT NULL
 );
+
 CREATE INDEX dead_retried ON dead (is_retried)
 """
 

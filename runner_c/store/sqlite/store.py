@@ -140,7 +140,15 @@ class SqliteStore(Store):
                     "name another file, as in --store sqlite:other.db"
                 )
 
-    def push(self, arrivals: Sequence[Arrival], *, offset: int | None = None, limit: int = 0, chain: int = 0) -> Pushed:
+    def push(
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        offset: int | None = None,
+        limit: int = 0,
+        chain: int = 0,
+        json: bytes | None = None,
+    ) -> Pushed:
         """Take updates in by one commit that waits for the disk."""
         with self._lock:
             self._check_open()
@@ -152,20 +160,10 @@ class SqliteStore(Store):
                 with told(self._path):
                     if not self._waiting and not self._recovered and len(arrivals) <= min(limit, chain):
                         self._claims.stop_counting()
-                        batch.give_all()
+                        batch.give_all(json)
                     else:
                         batch.give_some(limit, chain, self._claims.is_free, self._is_key_closed)
-                if batch.fresh or (offset is not None and offset != self._offset):
-                    with transaction(self._appends, self._path) as connection:
-                        sheet = batch.write(connection, self._journal)
-                        row = self._accepted.write(connection, batch.fresh, now)
-                        connection.execute(
-                            'UPDATE state SET "offset" = ?, last_seq = ?, waiting = waiting + ?',
-                            (self._offset if offset is None else offset, batch.last_seq, batch.kept),
-                        )
-                    self._accepted.written(row)
-                    if sheet:
-                        self._journal.added(sheet, batch.given)
+                self._take_in(batch, self._offset if offset is None else offset, now)
             except BaseException:
                 batch.take_back()
                 raise
@@ -175,6 +173,26 @@ class SqliteStore(Store):
             token = self._claims.next_token()
             self._claims.add_all(batch.given, token, batch.keys)
             return Pushed(token, batch.places)
+
+    def _take_in(self, batch: Batch, offset: int | None, now: float) -> None:
+        """Write a batch, and wait for the disk."""
+        ids = self._accepted.rows(batch.fresh, now)
+        if not ids and offset == self._offset:
+            return
+        if not batch.kept and len(ids) == 1:
+            with told(self._path):
+                sheet = self._journal.add_alone(self._appends, batch.sheet, offset, batch.last_seq, ids[0])
+        else:
+            with transaction(self._appends, self._path) as connection:
+                sheet = batch.write(connection, self._journal)
+                self._accepted.write(connection, ids)
+                connection.execute(
+                    'UPDATE state SET "offset" = ?, last_seq = ?, waiting = waiting + ?',
+                    (offset, batch.last_seq, batch.kept),
+                )
+        self._accepted.written(ids)
+        if sheet:
+            self._journal.added(sheet, batch.given)
 
     def _is_key_closed(self, key: str) -> bool:
         return self._recovered.holds(key) or (self._waiting > 0 and self._shelf.has(key))
@@ -234,7 +252,9 @@ class SqliteStore(Store):
                 self._trials.note(seq, attempts=self._trials.of(seq).attempts + 1)
             if fresh:
                 _, keys, urgents, bodies = zip(*fresh, strict=True)
-                sheet = self._journal.add(connection, joined_sheet(seqs, keys, urgents, bodies))
+                sheet = self._journal.add(
+                    connection, joined_sheet(seqs, keys, urgents, b"[" + b",".join(bodies) + b"]")
+                )
                 self._shelf.take_off(connection, fresh)
                 connection.execute("UPDATE state SET waiting = waiting - ?", (len(fresh),))
         if sheet:
@@ -283,24 +303,20 @@ class SqliteStore(Store):
         with self._lock:
             self._check_open()
             self._void_lapsed(self._clock())
-            has = self._claims.has
-            verdicts: list[Verdict] = []
+            verdicts = [Verdict.OK] * len(settlements)
             ended: list[int] = []
             with self._trials.changing(self._marks, self._path) as connection:
-                is_mine = self._is_mine(connection)
-                keys = {write.key for settlement in settlements for write in settlement.writes}
+                tokens = self._claims.tokens(settlements) if self._is_mine(connection) else {}
+                keys = {write.key for _, _, writes in settlements for write in writes}
                 sessions = SessionChanges(connection, keys)
-                once: set[int] = set()
-                for seq, token, writes in settlements:
-                    if not is_mine or not has(seq, token) or seq in once:
-                        verdicts.append(Verdict.STALE)
-                        continue
-                    if writes and not sessions.take(writes):
-                        verdicts.append(Verdict.CONFLICT)
-                        continue
-                    once.add(seq)
-                    ended.append(seq)
-                    verdicts.append(Verdict.OK)
+                for index, (seq, token, writes) in enumerate(settlements):
+                    if seq not in tokens or tokens[seq] != token:
+                        verdicts[index] = Verdict.STALE
+                    elif writes and not sessions.take(writes):
+                        verdicts[index] = Verdict.CONFLICT
+                    else:
+                        del tokens[seq]  # a second one of the same call is stale
+                        ended.append(seq)
                 sessions.write()
                 self._end(connection, ended)
             self._after_end(ended)
