@@ -12,7 +12,15 @@ from runner_c._delivery import Delivery
 from runner_c._keys import BYPASS, by_chat, by_chat_thread, by_user
 from runner_c._sessions import MemoryStorage
 from runner_c._sink import current
-from runner_c._wire import exchange, plain_reply, receive, receive_reply, wait_for_data
+from runner_c._wire import (
+    exchange,
+    exchange_reply,
+    is_quiet,
+    plain_reply,
+    receive,
+    receive_reply,
+    wait_for_data,
+)
 from runner_c.deadline import Overdue
 from runner_c.errors import (
     ConfigError,
@@ -79,6 +87,8 @@ __all__ = [
     "create_source",
     "current",
     "exchange",
+    "exchange_reply",
+    "is_quiet",
     "open_store",
     "plain_reply",
     "receive",

@@ -4,6 +4,10 @@ from runner_c._ring cimport worker_t
 from runner_c._sync cimport rc_mutex
 
 
+cdef void ask_first() noexcept nogil
+cdef void have_asked() noexcept nogil
+
+
 cdef class Door:
     cdef rc_mutex _lock
     cdef worker_t *_first

@@ -6,6 +6,7 @@ Guarantees
     - The ring can ask whether it is crowded here, and then need not call further workers, which would only wait too.
       No call is lost by that: the worker that ends the crowd makes up for it, and where the crowd does not end, one
       that comes PATIENCE_NS later.
+    - A thread that is no worker, and that all of them depend on, can go in first.
 Assumes
     - A worker that has entered will come to the ring, or here again, or wait for something else without the GIL.
 
@@ -27,6 +28,9 @@ from runner_c._sync cimport (
     rc_unpark,
 )
 
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
 # At 30 to 100 us a turn, the last of so many has its turn within the 5 ms.
 cdef int WIDTH = 32
 # Workers that return at the same time and make a crowd, as long as turns are short: with two of them there is somebody
@@ -35,6 +39,21 @@ cdef int WIDTH = 32
 cdef int CROWD = 2
 cdef int64_t LONG_WAIT_NS = 3_000_000
 cdef int64_t PATIENCE_NS = 10_000_000
+cdef int64_t COURTESY_NS = 1_000_000  # how long a worker lets others go first
+
+
+# How many threads that are no workers are about to attach, so that no worker goes in before them: the poller, on whose
+# turn all of them depend. Atomic.
+cdef int first_askers = 0
+
+
+cdef void ask_first() noexcept nogil:
+    """Have workers wait at their doors until `have_asked`, which has to follow as soon as the caller is attached."""
+    rc_add_seen(&first_askers, 1)
+
+
+cdef void have_asked() noexcept nogil:
+    rc_add_seen(&first_askers, -1)
 
 
 cdef class Door:
@@ -49,7 +68,12 @@ cdef class Door:
 
     cdef void approach(self, worker_t *worker) noexcept nogil:
         """Come back from the system, detached; return when it is this worker's turn to attach. `enter` must follow."""
+        cdef int64_t until_ns
         rc_add_seen(&self._returning, 1)
+        if rc_load_seen(&first_askers):
+            until_ns = rc_now_ns() + COURTESY_NS
+            while rc_load_seen(&first_askers) and rc_now_ns() < until_ns:
+                sched_yield()
         rc_lock_detached(&self._lock)
         if self._asking < WIDTH:
             self._asking += 1

@@ -25,6 +25,16 @@ def receive(fd: int, limit: int) -> bytes:
         OSError: as of ``socket.recv``; BlockingIOError when the socket's own time limit has passed.
     """
 
+def exchange_reply(fd: int, request: bytes, limit: int) -> bytes | int:
+    """Send a request as `exchange` does, and read its reply as `receive_reply` does: for a large one, of a poll.
+
+    Returns:
+        The first bytes of the reply; a number as `exchange` says.
+    """
+
+def is_quiet(fd: int) -> bool:
+    """Tell whether nothing can be read from a socket, the end of the stream neither. Does not block."""
+
 def receive_reply(fd: int, limit: int) -> bytes:
     """Do as `receive` does, but go on until the reply is complete, as far as its head tells its length.
 

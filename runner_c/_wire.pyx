@@ -5,7 +5,8 @@ Guarantees
       cost more than the system call, and under the GIL a place in the queue.
     - `exchange`, `receive` and `wait_for_data` wait detached, and a worker of a pool comes back through the door
       (_door.pyx).
-    - `receive_reply` has one turn at the interpreter for a large reply, not one for each piece of it.
+    - `receive_reply` and `exchange_reply` have one turn at the interpreter for a large reply, not one for each piece of
+      it, and workers let them go first.
 Assumes
     - Nobody closes the descriptor meanwhile; to shut the socket down is how another thread ends the wait.
 """
@@ -15,6 +16,7 @@ from libc cimport errno as system
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t
 
+from runner_c._door cimport ask_first, have_asked
 from runner_c._pool cimport Worker, current_worker
 from runner_c._ring cimport Ring
 from runner_c._sync cimport RC_HAS_GIL, rc_now_ns
@@ -176,6 +178,18 @@ cdef Py_ssize_t at_least_one(Py_ssize_t limit) except -1:
     return limit
 
 
+def exchange_reply(int fd, bytes request not None, Py_ssize_t limit):
+    cdef ssize_t sent = send_at_once(fd, request)
+    return receive_reply(fd, limit) if sent == PyBytes_GET_SIZE(request) else sent
+
+
+def is_quiet(int fd):
+    cdef pollfd look
+    look.fd = fd
+    look.events = POLLIN
+    return poll(&look, 1, 0) == 0
+
+
 def receive_reply(int fd, Py_ssize_t limit):
     cdef bytes data = PyBytes_FromStringAndSize(NULL, at_least_one(limit))
     cdef char *place = PyBytes_AS_STRING(data)
@@ -197,6 +211,10 @@ def receive_reply(int fd, Py_ssize_t limit):
                     if piece <= 0:
                         break  # the next receive comes upon it again
                     size += piece
+            if RC_HAS_GIL:
+                ask_first()
+        if RC_HAS_GIL:
+            have_asked()
         if piece >= 0 or size > 0:
             return data[:size]
         system.errno = failure

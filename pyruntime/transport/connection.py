@@ -36,7 +36,7 @@ from pyruntime.errors import BadReply, ConnectionLost, Interrupted, NetworkError
 from pyruntime.transport.guard import Guard
 from pyruntime.transport.reply import read_reply
 from pyruntime.transport.secured import SecuredSocket
-from runner_c import exchange, receive, receive_reply
+from runner_c import exchange, exchange_reply, is_quiet, receive, receive_reply
 
 __all__ = ["FIRST_READ_BYTES", "Connection", "reason_of", "seconds_until"]
 
@@ -89,6 +89,7 @@ class Connection:
                 self._begin = partial(exchange, sock.fileno())
                 self._receive_first = partial(receive, sock.fileno())
             else:
+                self._begin = partial(exchange_reply, sock.fileno())
                 self._receive_first = partial(receive_reply, sock.fileno())
         self._secured: SecuredSocket | None = None
         if _IS_LINUX and type(sock) is ssl.SSLSocket:
@@ -150,6 +151,8 @@ class Connection:
         The end of the stream and bytes that nobody asked for (a TLS alert, for one) count as noise.
         """
         # Not recv() with MSG_DONTWAIT: on a socket with a time-out Python waits before it.
+        if self._begin is not None:
+            return is_quiet(self._sock.fileno())
         look = select.poll()
         look.register(self._sock, select.POLLIN)
         return not look.poll(0)

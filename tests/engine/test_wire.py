@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runner_c import exchange, receive, receive_reply, wait_for_data
+from runner_c import exchange, exchange_reply, is_quiet, receive, receive_reply, wait_for_data
 
 REPLY = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-length:  %d \r\nDate: y\r\n\r\n"
 
@@ -40,6 +40,35 @@ def test_an_exchange_sends_and_returns_what_comes_back(pair: Any) -> None:
         thread.start()
         assert exchange(one.fileno(), b"request", limit) == expected
         thread.join()
+
+
+def test_an_exchange_of_a_large_reply_returns_all_of_it(pair: Any) -> None:
+    one, other = pair
+    reply = REPLY % 200_000 + bytes(200_000)
+
+    def answer() -> None:
+        assert other.recv(100) == b"request"
+        for place in range(0, len(reply), 30_000):
+            other.sendall(reply[place : place + 30_000])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert exchange_reply(one.fileno(), b"request", 1 << 18) == reply
+    thread.join()
+    sent = exchange_reply(one.fileno(), bytes(1 << 22), 100)
+    assert isinstance(sent, int)
+    assert 0 < sent < 1 << 22
+
+
+def test_a_socket_is_quiet_until_something_or_the_end_has_come(pair: Any) -> None:
+    one, other = pair
+    assert is_quiet(one.fileno())
+    other.sendall(b"x")
+    assert not is_quiet(one.fileno())
+    assert receive(one.fileno(), 10) == b"x"
+    assert is_quiet(one.fileno())
+    other.close()
+    assert not is_quiet(one.fileno())
 
 
 def test_an_exchange_that_the_system_does_not_take_whole_says_how_much_it_took(pair: Any) -> None:
