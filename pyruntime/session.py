@@ -10,6 +10,9 @@
   `Bot.handle_update` has succeeded.
 - What is stored is exactly what the handler left, or the handler gets an error; nothing is converted silently.
 
+- In a run with a store, sessions without a storage of their own are in the store, and change there together with the
+  end of their update: after a crash they show each completed update exactly once.
+
 **Assumes** that a storage is used by one process, there by one session middleware of each name, and that a bot has one
 runner at a time, through which all its updates go while it runs.
 """
@@ -74,8 +77,9 @@ def session(
         key: gets the context and returns the key of the session, or None for no session. A function used at the head
             of the stack sees a context no middleware has touched. Default: the chat, else the user.
         storage: where sessions are kept; an object with ``read(key)``, ``write(key, data)`` and ``delete(key)`` for
-            JSON in bytes, called from many threads, never for one key at a time. Default: memory, lost at the end of
-            the process.
+            JSON in bytes, called from many threads, never for one key at a time. Default: the store of the run, where
+            a session and the end of the update that changed it are one transaction; in a run without a store, memory,
+            lost at the end of the process.
         name: the attribute of the context. A bot may have several sessions (one per chat, one per user) under
             different names; in the storage the keys of those not called ``session`` begin with the name.
 

@@ -142,6 +142,17 @@ def number_of(update: dict[str, Any]) -> int:
     return int(update["message"]["text"].split()[0])
 
 
+def wait_for_banner_or_death(program: "Program", timeout_s: float = 60.0) -> None:
+    """Wait until a program runs or has died."""
+    latest = time.monotonic() + timeout_s
+    while program.process.poll() is None:
+        try:
+            program.wait_for(BANNER, timeout_s=0.1)
+            return
+        except AssertionError:
+            assert time.monotonic() < latest, program.err
+
+
 @dataclass(frozen=True)
 class Letter:
     """A dead letter: the number of the message, and what the store says of it."""
@@ -210,10 +221,7 @@ class World:
         """Live until a `kill -9`, so long after the banner (or since the `start` of the process), or a death before."""
         program = self.start(*options, waits=False, **variables)
         if since == "banner":
-            try:
-                program.wait_for(BANNER)
-            except AssertionError:
-                assert program.process.wait(30.0) == -signal.SIGKILL, program.err
+            wait_for_banner_or_death(program)
         try:
             program.process.wait(after_s)
         except TimeoutExpired:
