@@ -224,8 +224,7 @@ class Life:
         unfinished: list[dict[str, object]] = []
         if not is_drained:
             unfinished = self._cut_off()
-        if self.journal is not None:
-            self._end_journal(self.journal)
+        untold = 0 if self.journal is None else self._end_journal(self.journal)
         self._confirm()
         if self._monitor is not None:
             self._monitor.stop()
@@ -237,7 +236,7 @@ class Life:
             handled=self.stats().handled,
             unfinished=unfinished,
             confirmed_offset=self.poller.confirmed_offset,
-            drained=not unfinished,
+            drained=not unfinished and not untold,
             duration_s=(time.monotonic_ns() - begun_ns) / 1e9,
         )
         logger.info(
@@ -300,7 +299,8 @@ class Life:
                 )
         return unfinished
 
-    def _end_journal(self, journal: Journal) -> None:
+    def _end_journal(self, journal: Journal) -> int:
+        """End the journal; return how many updates the store could not be told of."""
         untold = journal.stop()
         if untold:
             logger.error(
@@ -308,6 +308,7 @@ class Life:
                 untold,
                 extra={"action": "journal.untold"},
             )
+        return untold
 
     def _confirm(self) -> None:
         """Confirm what was handled, in a thread of its own so that a dead network cannot hold up the stop."""

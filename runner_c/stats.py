@@ -93,6 +93,6 @@ class StopReport:
     confirmed_offset: int | None = None
     """The last offset that reached the server: updates before it will not be sent again."""
     drained: bool = True
-    """True when everything that was admitted has been handled."""
+    """True when everything that was admitted has been handled, and the store, if there is one, knows it."""
     duration_s: float = 0.0
     """How long the stop took, in seconds."""

@@ -5,7 +5,7 @@ They are part of the contract: a supervisor may act on them (restart after 1, ne
 
 from typing import Final
 
-from runner_c.errors import ConfigError, StoreError, StoreInUse
+from runner_c.errors import ConfigError, StoreError, StoreInUse, StoreUnavailable
 
 __all__ = ["CONFLICT", "CRASHED", "NOT_DRAINED", "OK", "UNAUTHORIZED", "USAGE", "of_error", "of_store"]
 
@@ -13,7 +13,7 @@ OK: Final = 0
 """Stopped as asked, everything that was admitted is settled; also the end of --check, --version and the like."""
 
 CRASHED: Final = 1
-"""The runner ended with an error that has no code of its own."""
+"""The runner ended with an error that has no code of its own; or its store cannot write now (a full disk)."""
 
 USAGE: Final = 2
 """A wrong option, setting or target, a module that cannot be imported, no token, or a store that cannot be opened.
@@ -31,6 +31,8 @@ NOT_DRAINED: Final = 5
 
 def of_store(error: StoreError) -> int:
     """Return the exit code for a store that could not be opened."""
+    if isinstance(error, StoreUnavailable):
+        return CRASHED  # a full disk passes: it is worth another start
     return CONFLICT if isinstance(error, StoreInUse) else USAGE
 
 

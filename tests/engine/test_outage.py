@@ -76,7 +76,8 @@ def test_a_stop_in_an_outage_ends_and_what_could_not_be_written_is_given_out_aga
     outage.is_on.set()
     go.set()
     bot.record.wait_for_ended(5)
-    assert handle.stop(5.0).handled == 5
+    report = handle.stop(5.0)
+    assert (report.handled, report.unfinished, report.drained) == (5, [], False)
     assert "could not be told of 5 updates" in caplog.text
     outage.is_on.clear()
     assert store.counts() == (5, 0, 0)
