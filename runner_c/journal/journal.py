@@ -13,15 +13,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from runner_c import _journal
 from runner_c._fault import fault_point
 from runner_c._sink import Sink
-from runner_c.errors import StoreError, StoreUnavailable
+from runner_c.errors import StoreError, StoreInUse, StoreUnavailable
 from runner_c.journal.admission import Admission
 from runner_c.journal.outage import Outage
 from runner_c.journal.session import StoredSessions
@@ -49,6 +51,10 @@ LAST_TRY_S = 5.0
 
 logger = logging.getLogger("runner_c")
 
+# Guards _in_use; a leaf. An open store that was passed in can serve one run at a time, as a file can.
+_lock = threading.Lock()
+_in_use: weakref.WeakSet[Store] = weakref.WeakSet()
+
 
 class Journal:
     """The journal of one run.
@@ -60,6 +66,9 @@ class Journal:
         max_attempts: how often an update is tried before it is a dead letter; 1: an update that failed is done with.
         fail: called with an error that ends the run.
         is_store_ours: `close` closes it.
+
+    Raises:
+        StoreInUse: another run of this process has it.
     """
 
     def __init__(
@@ -73,6 +82,12 @@ class Journal:
         fail: Callable[[BaseException], object],
         is_store_ours: bool = False,
     ) -> None:
+        with _lock:
+            if store in _in_use:
+                raise StoreInUse(
+                    f"the store {store.url} is in use by another runner of this process; stop that one first"
+                )
+            _in_use.add(store)
         self.store = store
         self._is_store_ours = is_store_ours
         self._sink = sink
@@ -162,7 +177,9 @@ class Journal:
         self.store.release([(seq, token) for seq, token, has_begun in held if not has_begun])
 
     def close(self) -> None:
-        """Close the store, if it was opened for this run."""
+        """Let go of the store, and close it if it was opened for this run."""
+        with _lock:
+            _in_use.discard(self.store)
         if self._is_store_ours:
             try:
                 self.store.close()
@@ -284,3 +301,13 @@ class Journal:
                 left,
                 extra={"action": "journal.suspects"},
             )
+
+
+def _forget_the_parent() -> None:
+    """In a forked child: the runs are its parent's, the lock may be held by a thread that is not there."""
+    global _lock
+    _lock = threading.Lock()
+    _in_use.clear()
+
+
+os.register_at_fork(after_in_child=_forget_the_parent)

@@ -10,7 +10,13 @@ CHATS = 80
 POISONED = 40
 BUSY = 64
 LONE_CRASHES = 3
-CODES = {"kill": -signal.SIGKILL, "exit": 9, "null": -signal.SIGSEGV, "abort": -signal.SIGABRT}
+CODES: dict[str, set[int]] = {
+    "kill": {-signal.SIGKILL},
+    "exit": {9},
+    "null": {-signal.SIGSEGV},
+    # Without the GIL, faulthandler itself may crash when it shows the stacks of threads that run.
+    "abort": {-signal.SIGABRT, -signal.SIGSEGV},
+}
 
 
 def live_until_done(world: Any, death: str) -> int:
@@ -26,7 +32,7 @@ def live_until_done(world: Any, death: str) -> int:
             world.bury("stopped")
             print(world.figures())
             return deaths
-        assert world.bury(death) == CODES[death], world.errors[-1]
+        assert world.bury(death) in CODES[death], world.errors[-1]
     raise AssertionError("it dies again and again")
 
 

@@ -300,6 +300,15 @@ def test_a_store_has_one_runner_and_is_free_again_after_it(queue_bot: Any, start
     assert handle.is_running()
 
 
+def test_an_open_store_serves_one_run_at_a_time(queue_bot: Any, start: Any, store: Store) -> None:
+    first = start(queue_bot(), store=store)
+    with pytest.raises(StoreInUse, match="in use by another runner of this process"):
+        run(queue_bot(), store=store)
+    first.stop()
+    start(queue_bot(), store=store).stop()
+    first.start()
+
+
 def test_a_store_keeps_the_updates_of_one_bot(queue_bot: Any, start: Any, tmp_path: Path) -> None:
     class Bot(queue_bot):  # type: ignore[misc]
         def __init__(self, name: str) -> None:
