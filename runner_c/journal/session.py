@@ -31,7 +31,8 @@ class StoredSessions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()  # guards the rest; a leaf
-        self._fresh: dict[str, _Known] = {}
+        # With each: how many of its changes the store does not have yet.
+        self._fresh: dict[str, tuple[_Known, int]] = {}
         self._kept: dict[str, _Known] = {}
         self._kept_bytes = 0
 
@@ -47,15 +48,18 @@ class StoredSessions:
         changes = [(key, self._known(key)[0], value) for key, value in writes]
         with self._lock:
             for key, version, value in changes:
-                self._fresh[key] = (0 if value is None else version + 1, value)
+                pending = self._fresh[key][1] if key in self._fresh else 0
+                self._fresh[key] = ((0 if value is None else version + 1, value), pending + 1)
         return [Write(*change) for change in changes]
 
     def written(self, writes: Sequence[Write]) -> None:
         """The store has these changes now."""
         with self._lock:
-            for key, version, value in writes:
-                known = (0 if value is None else version + 1, value)
-                if self._fresh[key] == known:
+            for key, _, _ in writes:
+                known, pending = self._fresh[key]
+                if pending > 1:
+                    self._fresh[key] = (known, pending - 1)
+                else:
                     del self._fresh[key]
                     self._keep(key, known)
 
@@ -71,7 +75,7 @@ class StoredSessions:
         with self._lock:
             # Not .get(): see _sessions.pyx.
             if key in self._fresh:
-                return self._fresh[key]
+                return self._fresh[key][0]
             if key in self._kept:
                 return self._kept[key]
         found = self._store.load([key])
