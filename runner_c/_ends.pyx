@@ -19,6 +19,7 @@ from runner_c._intake cimport Intake
 from runner_c._lanes cimport ADMITTED, UNFINISHED, record_t, ticket_t
 from runner_c._pool cimport Worker
 from runner_c._sync cimport (
+    rc_increment,
     rc_lock,
     rc_now_ns,
     rc_parker_destroy,
@@ -61,7 +62,7 @@ cdef class Ends(Intake):
         """Queue an end for the store; under the lock. True when who writes them is to be woken."""
         record.ticket = ticket
         record.next = NULL
-        ticket.holders += 1
+        rc_increment(&ticket.holders)
         if self._last_record == NULL:
             self._first_record = record
         else:

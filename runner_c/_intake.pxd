@@ -62,4 +62,4 @@ cdef class Intake(TicketRunner):
     cdef void _unlink(self, ticket_t *ticket) noexcept nogil
 
 
-cdef bint is_update(object update) except -1
+cpdef bint is_update(object update) except -1

@@ -5,6 +5,9 @@ from typing import Any
 from runner_c._seen import Seen
 from runner_c.protocols import Keyer, Update
 
+def is_update(update: object) -> bool:
+    """Tell whether something is a dict with an integer ``update_id`` of 64 bits."""
+
 class Intake:
     """The entrance of a run: what may come in, and the table of what has. `Sink` completes it."""
 

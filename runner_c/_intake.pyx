@@ -34,7 +34,7 @@ from runner_c._ticket cimport make_ticket, release_ticket
 logger = logging.getLogger("runner_c")
 
 
-cdef bint is_update(object update) except -1:
+cpdef bint is_update(object update) except -1:
     """A dict with an update_id that fits in 64 bits."""
     if type(update) is not dict or "update_id" not in <dict> update:
         return False

@@ -177,7 +177,7 @@ cdef class Sink(Ends):
     cdef outcome_t _fail(self, ticket_t *ticket, object error) except *:
         """Have an update that failed tried again, or run its error handler."""
         cdef object update = <object> ticket.update
-        if self._max_attempts > 1:
+        if self._max_attempts > 1 and rc_load(&ticket.state) != ABANDONED:
             self._take_error(ticket, error)
             if ticket.failures + 1 < self._max_attempts:
                 delay_s = self._retry_delay_s(ticket.failures + 1, error)

@@ -31,6 +31,7 @@ from runner_c._lanes cimport (
 from runner_c._pool cimport Worker, current_worker
 from runner_c._sink cimport Sink
 from runner_c._sync cimport (
+    rc_increment,
     rc_load,
     rc_lock,
     rc_now_ns,
@@ -217,7 +218,7 @@ cdef ticket_t **seize(Sink sink, state_t target, Py_ssize_t *count, list deliver
             rc_swap_if(&ticket.state, ADMITTED, UNFINISHED)
         if rc_swap_if(&ticket.state, RUNNING, target):
             if target == ABANDONED:
-                ticket.holders += 1
+                rc_increment(&ticket.holders)
             found[count[0]] = ticket
             theirs[count[0]] = ticket.delivery
             if ticket.delivery != NULL:

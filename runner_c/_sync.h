@@ -126,6 +126,7 @@ static inline void rc_store(int *place, int value) { __atomic_store_n(place, val
 static inline int rc_add_seen(int *place, int value) { return __atomic_add_fetch(place, value, __ATOMIC_SEQ_CST); }
 static inline void rc_store_seen(int *place, int value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }
 static inline int rc_load_seen(const int *place) { return __atomic_load_n(place, __ATOMIC_SEQ_CST); }
+static inline void rc_increment(int *place) { __atomic_add_fetch(place, 1, __ATOMIC_RELAXED); }
 static inline int rc_swap_if_64(int64_t *place, int64_t expected, int64_t value) {
     return __atomic_compare_exchange_n(place, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }

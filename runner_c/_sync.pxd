@@ -23,6 +23,7 @@ cdef extern from "_sync.h" nogil:
     int rc_add_seen(int *place, int value) noexcept
     void rc_store_seen(int *place, int value) noexcept
     int rc_load_seen(const int *place) noexcept
+    void rc_increment(int *place) noexcept
     bint rc_swap_if_64(int64_t *place, int64_t expected, int64_t value) noexcept
     void rc_store_64(int64_t *place, int64_t value) noexcept
     int rc_decrement(int *place) noexcept

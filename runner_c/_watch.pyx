@@ -12,13 +12,14 @@ Locks: the sink's lock, a leaf. What is dropped is dropped after it is released.
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF, Py_XINCREF
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from runner_c._delivery cimport Delivery
-from runner_c._lanes cimport ABANDONED, INTERRUPTING, RUNNING, ticket_t
+from runner_c._lanes cimport ABANDONED, INTERRUPTING, RUNNING, record_t, ticket_t
 from runner_c._pool cimport Worker
 from runner_c._sink cimport Sink
 from runner_c._sync cimport (
+    rc_increment,
     rc_load,
     rc_lock,
     rc_now_ns,
@@ -211,12 +212,15 @@ def abandon(Sink sink, int64_t sequence):
     cdef bint is_mine
     cdef PyObject *borrowed = NULL
     cdef Delivery delivery = None
+    cdef record_t *record = <record_t *> calloc(1, sizeof(record_t))
+    if record == NULL:
+        raise MemoryError()
     rc_lock(&sink._lock)
     ticket = find(sink, sequence)
     is_mine = ticket != NULL and rc_swap_if(&ticket.state, RUNNING, ABANDONED)
     if is_mine:
         # The worker cannot leave before this lock is released: see _claim.
-        ticket.holders += 1
+        rc_increment(&ticket.holders)
         borrowed = ticket.delivery
         Py_XINCREF(<PyObject *> ticket.worker)
         if borrowed != NULL:
@@ -226,8 +230,12 @@ def abandon(Sink sink, int64_t sequence):
         sink._count.abandoned += 1
         sink._clear_suspect(ticket)
         if sink._has_store:
-            sink._record(&ticket.ending, ticket)
+            # Not the ticket's own: its worker, which runs on, may write an error there.
+            record.is_own_block = True
+            sink._record(record, ticket)
+            record = NULL
     rc_unlock(&sink._lock)
+    free(record)
     if not is_mine:
         return False
     worker = <Worker> ticket.worker

@@ -107,7 +107,9 @@ def confirmation(value: Any, *, has_store: bool) -> str:
     if value not in ("fetch", "done", "journal"):
         raise ConfigError(f'ack is "journal", "fetch" or "done", not {value!r}')
     if value == "journal" and not has_store:
-        raise ConfigError('ack="journal" needs a store to keep the updates in; pass store="sqlite:bot.db"')
+        raise ConfigError(
+            'ack="journal" needs a store to keep the updates in: store="sqlite:bot.db", or --store sqlite:bot.db'
+        )
     if value != "journal" and has_store:
         raise ConfigError(
             f"ack={value!r} goes without a store: with one, an update is confirmed when the store has it. Leave ack "

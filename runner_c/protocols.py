@@ -17,11 +17,12 @@ class UpdateBatch(list[Update]):
     `get_updates` may return one. Both say the same, and nobody changes them afterwards.
     """
 
-    __slots__ = ("json",)
+    __slots__ = ("json", "size")
 
     def __init__(self, updates: Iterable[Update], json: bytes) -> None:
         super().__init__(updates)
         self.json = json
+        self.size = len(self)
 
 
 KeyContext = Any

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from runner_c import _watch
+from runner_c._intake import is_update
 from runner_c._poller import Poller
 from runner_c._seen import Seen
 from runner_c.errors import ConfigError, ForkedProcess, RunnerError
@@ -187,13 +188,13 @@ class RunnerHandle:
             runner is stopping; try later.
 
         Raises:
-            TypeError: it is not a dict with an integer ``update_id``.
+            TypeError: it is not a dict with an integer ``update_id``; or, with a store, no JSON (also ValueError).
             StoreError: the store is broken.
         """
         life = self._own_life()
         if life.journal is None:
             return life.sink.offer(update)
-        if not isinstance(update, dict) or type(update.get("update_id")) is not int:
+        if not is_update(update):
             raise TypeError("an update is a dict with an integer update_id")
         return life.journal.admission.append([update])
 
@@ -260,7 +261,9 @@ def create_runner(
     if store is not None:
         journal = JournalPlan(checked_store(store), attempts(max_attempts), owner)
     elif attempts(max_attempts) > 1:
-        raise ConfigError('max_attempts above 1 needs a store to keep what failed; pass store="sqlite:bot.db"')
+        raise ConfigError(
+            'max_attempts above 1 needs a store to keep what failed: store="sqlite:bot.db", or --store sqlite:bot.db'
+        )
 
     def make_poller(source: Source, opened: Any, journal: Journal | None) -> Poller:
         return Poller(

@@ -117,7 +117,9 @@ class BotSource(Source):
         except StopIteration:
             # It would end the run like a source that has no more; a bot always has.
             raise MalformedReply("get_updates() raised StopIteration instead of returning a list of updates") from None
-        self.json = reply.json if isinstance(reply, UpdateBatch) else None
+        self.json = None
+        if isinstance(reply, UpdateBatch) and len(reply) == reply.size:
+            self.json = reply.json
         return _as_batch(reply)
 
 

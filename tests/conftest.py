@@ -31,6 +31,7 @@ class Program:
         self._changed = threading.Condition()
         self._out: list[str] = []
         self._err: list[str] = []
+        self._ended = 0
         self._readers = [
             threading.Thread(target=self._read, args=(stream, lines), daemon=True)
             for stream, lines in ((self.process.stdout, self._out), (self.process.stderr, self._err))
@@ -58,7 +59,7 @@ class Program:
                 found = [line for line in self._err if text in line]
                 if len(found) >= times:
                     return found[times - 1]
-                is_over = not any(reader.is_alive() for reader in self._readers)
+                is_over = self._ended == len(self._readers)
                 if is_over or not self._changed.wait(latest - time.monotonic()):
                     if not is_over and time.monotonic() < latest:
                         continue
@@ -95,6 +96,7 @@ class Program:
                 lines.append(line)
                 self._changed.notify_all()
         with self._changed:
+            self._ended += 1
             self._changed.notify_all()
 
 

@@ -33,7 +33,7 @@ logger = logging.getLogger("runner_c")
 class _Batch:
     """Updates that somebody wants to have in the store."""
 
-    __slots__ = ("error", "is_taken", "is_tried", "json", "offset", "updates")
+    __slots__ = ("error", "fault", "is_taken", "is_tried", "json", "offset", "updates")
 
     def __init__(self, updates: list[Any], offset: int | None, json: bytes | None) -> None:
         self.json = json
@@ -42,6 +42,7 @@ class _Batch:
         self.is_tried = False
         self.is_taken = False
         self.error: BaseException | None = None
+        self.fault: Exception | None = None
 
 
 class Admission:
@@ -59,6 +60,7 @@ class Admission:
         self._outage = outage
         self.lock = threading.Lock()
         self.has_stored = True
+        self._is_closed = False
         self._queue_lock = threading.Lock()  # guards _queue; a leaf
         self._queue: list[_Batch] = []
 
@@ -78,6 +80,7 @@ class Admission:
 
         Raises:
             StoreError: the store is broken.
+            TypeError, ValueError: an update cannot be kept as JSON, and nobody is patient.
         """
         backoff = Backoff("exponential", STUCK_CAP_S, float("inf"))
         while True:
@@ -87,6 +90,8 @@ class Admission:
             with self.lock:
                 if not batch.is_tried:
                     self._push_queue()
+            if batch.fault is not None and not is_patient:
+                raise batch.fault
             if batch.error is None:
                 return batch.is_taken
             if not isinstance(batch.error, StoreUnavailable):
@@ -100,6 +105,8 @@ class Admission:
             batches, self._queue = self._queue, []
         for batch in batches:
             batch.is_tried = True
+        if self._is_closed:
+            return
         offset = next((batch.offset for batch in reversed(batches) if batch.offset is not None), None)
         try:
             if len(batches) == 1:
@@ -137,6 +144,7 @@ class Admission:
                     update,
                     extra={"action": "update.malformed"},
                 )
+                batch.fault = error
             except BaseException as error:
                 batch.error = error
                 return
@@ -144,6 +152,11 @@ class Admission:
             self._push([], batch.offset, [batch])
         except BaseException as error:
             batch.error = error
+
+    def close(self) -> None:
+        """Take nothing more in; when it returns, nothing is on its way. *Blocks* for as long as a push takes."""
+        with self.lock:
+            self._is_closed = True
 
     def feed(self, most: int) -> int:
         """Bring up to `most` updates from the store into memory, as far as there is room.
@@ -154,6 +167,8 @@ class Admission:
         suspected = 0
         while most > 0 and self.has_stored and not self._sink.stopping.is_set():
             with self.lock:
+                if self._is_closed:
+                    break
                 limit, chain = _journal.room(self._sink)
                 if limit <= 0:
                     break

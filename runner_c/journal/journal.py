@@ -45,7 +45,7 @@ SYNC_S = 0.05
 TEND_S = 1.0
 """How often housekeeping is done."""
 ALONE_S = 30.0
-"""How long suspects may keep all others waiting; four times as long at each further attempt."""
+"""How long suspects may keep all others waiting; four times as long at each of the next three attempts."""
 LAST_TRY_S = 5.0
 """How long the end of a run tries to write what has ended."""
 
@@ -99,6 +99,7 @@ class Journal:
         self._ends: list[Settlement | Failure] = []
         self._is_over = threading.Event()
         self._is_broken = False
+        self._is_untended = False
         self._alone_until_ns = 0
         self._stored = 0
         _journal.attach(
@@ -121,7 +122,7 @@ class Journal:
         suspected = self.admission.feed(_journal.room(self._sink)[0])
         count = _journal.suspects(self._sink)
         if suspected and count:
-            self._alone_until_ns += int(ALONE_S * 4.0 ** min(10, max(0, suspected - 2)) * 1e9)
+            self._alone_until_ns += int(ALONE_S * 4.0 ** min(3, max(0, suspected - 2)) * 1e9)
             logger.warning(
                 "%d updates ran when the last process died; they run first, one by one",
                 count,
@@ -137,7 +138,8 @@ class Journal:
     # -- the end of the run -------------------------------------------------------------------------------------------
 
     def stop_retrying(self) -> None:
-        """The run stops: what waits for another attempt stays in the store."""
+        """The run stops: nothing comes in any more, and what waits for another attempt stays in the store."""
+        self.admission.close()
         _journal.end_retries(self._sink)
         _journal.wake(self._sink)
 
@@ -161,11 +163,13 @@ class Journal:
         untold = _journal.unwritten(self._sink)
         try:
             self._give_back()
-            if self.store.marks is not None:
-                self.store.marks.set_alone(False)
             self.store.sync()
         except StoreError as error:
             logger.error("%s", describe_error(error), extra={"action": "journal.stuck"})
+        if self.store.marks is not None:
+            # Who still runs now does so because the stop did not wait; nobody is to be blamed for the end.
+            self.store.marks.set_alone(False)
+            self.store.marks.clear()
         return untold
 
     def _give_back(self) -> None:
@@ -173,8 +177,13 @@ class Journal:
         ended = [*self._ends, *_journal.take_ends(self._sink, MORE_THAN_EVER)]
         held = _journal.unfinished(self._sink)
         begun = [(seq, token) for seq, token, has_begun in held if has_begun]
+        unbegun = [(seq, token) for seq, token, has_begun in held if not has_begun]
         self.store.release([(end.seq, end.token) for end in ended] + begun, has_begun=True)
-        self.store.release([(seq, token) for seq, token, has_begun in held if not has_begun])
+        try:
+            self.store.release(unbegun)
+        except StoreUnavailable:
+            self.store.release(unbegun, has_begun=True)  # which needs nothing to be written
+            raise
 
     def close(self) -> None:
         """Let go of the store, and close it if it was opened for this run."""
@@ -194,9 +203,11 @@ class Journal:
         try:
             while not self._is_over.is_set():
                 deadline_ns = tend_at_ns if sync_at_ns < 0 else min(sync_at_ns, tend_at_ns)
+                if self._outage.is_waiting():
+                    deadline_ns = self._outage.next_try_ns
                 if self._ends:
                     # These could not be written: more of them change nothing.
-                    _journal.wait(self._sink, MORE_THAN_EVER, min(deadline_ns, self._outage.next_try_ns))
+                    _journal.wait(self._sink, MORE_THAN_EVER, deadline_ns)
                 else:
                     _journal.wait(self._sink, 1, deadline_ns)
                     _journal.wait(self._sink, GATHER_MOST, time.monotonic_ns() + int(GATHER_S * 1e9))
@@ -279,7 +290,15 @@ class Journal:
             )
 
     def _tend(self) -> bool:
-        is_more = self.store.tend()
+        try:
+            is_more = self.store.tend()
+            self._is_untended = False
+        except StoreUnavailable as error:
+            # Housekeeping can wait, also while all else works.
+            if not self._is_untended:
+                logger.warning("housekeeping: %s", describe_error(error), extra={"action": "journal.untended"})
+            self._is_untended = True
+            is_more = False
         counts = self.store.counts()
         self._stored = counts.waiting
         self.admission.has_stored = self.admission.has_stored or counts.waiting > 0

@@ -208,6 +208,10 @@ class RunningMarks(ABC):
     """One int64 for each worker: the ``seq`` of the update that it runs, 0 for none. Survives the process."""
 
     @abstractmethod
+    def clear(self) -> None:
+        """Forget what is noted: nobody is to be suspected of what still runs."""
+
+    @abstractmethod
     def set_alone(self, is_alone: bool) -> None:
         """Note that from now on (or no longer) one update runs at a time, so that a death is the fault of that one."""
 

@@ -150,7 +150,6 @@ def start_while_full(world: Any, disk: Disk, pace: Callable[[float], None]) -> N
     assert has_run or str(world.folder / "bot.db") in world.errors[-1], world.errors[-1]
 
 
-@pytest.mark.xfail(strict=True, reason="2 means: do not start it again. A full disk passes")
 def test_a_start_on_a_full_disk_ends_with_a_code_that_lets_a_supervisor_try_again(
     api: FakeBotApi, world: Any, people: Any, disk: Disk
 ) -> None:
@@ -162,7 +161,6 @@ def test_a_start_on_a_full_disk_ends_with_a_code_that_lets_a_supervisor_try_agai
     assert code not in (0, 2, 3), program.err
 
 
-@pytest.mark.xfail(strict=True, reason="0 means: everything that was admitted is settled")
 def test_a_stop_on_a_full_disk_does_not_say_by_its_code_that_all_is_settled(
     api: FakeBotApi, world: Any, people: Any, disk: Disk
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner_c import ConfigError, RunnerError, Stopped, StoreError, StoreInUse, current, retry, run
+from runner_c import ConfigError, RunnerError, Stopped, StoreError, StoreInUse, current, open_store, retry, run
 from runner_c.store import Store
 
 PATIENCE_S = 30.0
@@ -298,6 +299,65 @@ def test_a_store_has_one_runner_and_is_free_again_after_it(queue_bot: Any, start
     start(queue_bot(), store=url).stop()
     handle.start()
     assert handle.is_running()
+
+
+def test_an_abandoned_update_is_done_with_though_its_handler_fails_afterwards(
+    queue_bot: Any, start: Any, store: Store, wait_until: Any
+) -> None:
+    def work(update: dict[str, Any]) -> None:
+        time.sleep(0.02)
+        raise ValueError("late")
+
+    bot = queue_bot(work)
+    bot.push(60, chat=lambda index: index % 20)
+    handle = start(bot, store=store, max_attempts=3, handler_timeout_s=0.02, on_timeout="abandon", concurrency=20)
+    wait_until(lambda: handle.stats().in_flight == 0 and handle.stats().admitted == 60)
+    wait_until(lambda: store.counts().given == 0)
+    stats = handle.stats()
+    assert stats.abandoned > 0
+    assert stats.abandoned + stats.failed == 60
+    assert store.counts().dead == stats.failed
+
+
+def test_an_offer_while_the_run_stops_is_refused_or_kept(queue_bot: Any, start: Any, store: Store) -> None:
+    for number in range(20):
+        bot = queue_bot()
+        handle = start(bot, store=store)
+        taken: list[int] = []
+        barrier = threading.Barrier(2)
+
+        def offer(base: int, handle: Any = handle, taken: list[int] = taken, barrier: Any = barrier) -> None:
+            barrier.wait()
+            for update_id in range(base, base + 200):
+                if not handle.offer({"update_id": update_id}):
+                    return
+                taken.append(update_id)
+
+        thread = threading.Thread(target=offer, args=(1000 * (number + 1),))
+        thread.start()
+        barrier.wait()
+        report = handle.stop()
+        thread.join()
+        assert report.drained
+        assert sorted(bot.record.ended) == taken
+        assert store.counts()[:2] == (0, 0)
+
+
+def test_a_handler_that_a_stop_did_not_wait_for_is_no_suspect(queue_bot: Any, start: Any, tmp_path: Path) -> None:
+    go = threading.Event()
+    url = f"sqlite:{tmp_path / 'bot.db'}"
+    bot = queue_bot(lambda update: go.wait())
+    bot.push(1)
+    handle = start(bot, store=url)
+    bot.record.wait_for_begun(1)
+    assert not handle.stop(0.0).drained
+    opened = open_store(url)
+    try:
+        (claim,) = opened.claim(1)
+        assert (claim.attempt, claim.is_suspect) == (2, False)
+    finally:
+        opened.close()
+        go.set()
 
 
 def test_an_open_store_serves_one_run_at_a_time(queue_bot: Any, start: Any, store: Store) -> None:

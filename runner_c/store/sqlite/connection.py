@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -59,19 +60,20 @@ def insert(
         connection.execute(f"{verb} INTO {table} VALUES {rows(len(part) // width, width)}", part)
 
 
-def connect(path: str, *, synchronous: str) -> sqlite3.Connection:
+def connect(path: str, *, synchronous: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """Open a connection that may be used from any thread, one at a time.
 
     Raises:
         sqlite3.Error: as `told` explains.
     """
     connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=600
+        path, timeout=busy_s, isolation_level=None, check_same_thread=False, cached_statements=600
     )
     try:
-        # Before the first table: the size of a page, and that pages can be given back one by one.
-        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            # Before the first table: the size of a page, and that pages can be given back one by one.
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         # The store itself says when: no commit of an update waits for a checkpoint.
@@ -133,18 +135,18 @@ def inspect(path: str) -> int:
         return 0
     if not file.is_file():
         raise StoreError(f"the store {path} is no file; name a file, such as sqlite:bot.db")
-    try:
-        size = file.stat().st_size
-        with file.open("rb"):
-            pass
-    except OSError as error:
-        raise StoreError(f"the store {path} cannot be read: {error.strerror}") from None
+    # Not by opening it: to close a file takes back the locks that SQLite has on it in this process, and another process
+    # would then take itself for the last one and delete the log.
+    if not os.access(path, os.R_OK):
+        raise StoreError(f"the store {path} cannot be read: permission denied")
+    size = file.stat().st_size
     if size == 0:
         return 0
     # Without a log nobody has it open, and to look at it must leave no log behind. With a rollback journal it was cut
     # off while it was being made: whoever looks has to finish that.
-    mode = "mode=ro" if Path(path + "-wal").exists() else "immutable=1"
-    if Path(path + "-journal").exists():
+    real = os.path.realpath(path)
+    mode = "mode=ro" if os.path.exists(real + "-wal") else "immutable=1"
+    if os.path.exists(real + "-journal"):
         mode = "mode=rw"
     with told(path), closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
         (number,) = connection.execute("PRAGMA application_id").fetchone()

@@ -82,7 +82,7 @@ class SqliteDeadLetters(DeadLetters):
             found = self._connection.execute(f"SELECT {_COLUMNS} FROM dead {condition}", values).fetchall()
         try:
             return [self._letter(*row) for row in found]
-        except ValueError as error:
+        except StoreDamaged as error:
             raise StoreDamaged(
                 f"a dead letter of the store {self._path} is damaged and cannot be read ({error})"
             ) from error

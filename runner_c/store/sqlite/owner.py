@@ -75,10 +75,14 @@ class Owner(RunningMarks):
     def begin(self, life: int) -> None:
         """Forget the marks of the last life; from now on they are those of this one."""
         self._words[3] = 0
-        self.slots[:] = memoryview(array.array("q", bytes(8 * SLOTS)))
+        self.clear()
         self._words[2] = life
         self._words[1] = os.getpid()
         self._words[0] = FORMAT
+
+    def clear(self) -> None:
+        """Forget the marks."""
+        self.slots[:] = memoryview(array.array("q", bytes(8 * SLOTS)))
 
     def set_alone(self, is_alone: bool) -> None:
         """Note whether one update runs at a time."""

@@ -11,7 +11,10 @@ from typing import Any, cast
 
 import ujson
 
+from runner_c.errors import StoreDamaged
 from runner_c.protocols import Update
+
+ADVICE = "put the file aside to have it examined, and start with a copy that is whole, or with a new file"
 
 __all__ = ["body_of", "joined_sheet", "keys_of", "sheet_of", "stored_body", "stored_keys", "stored_sheet"]
 
@@ -50,8 +53,11 @@ def stored_body(update: Update) -> bytes:
 
 
 def body_of(body: bytes) -> Update:
-    """Return what `stored_body` stored."""
-    return cast(Update, _loaded(body))
+    """Return what `stored_body` stored. Raises StoreDamaged when it is that no more."""
+    try:
+        return cast(Update, _loaded(body))
+    except ValueError as error:
+        raise StoreDamaged(f"an update in a store cannot be read ({error}); {ADVICE}") from error
 
 
 def stored_sheet(
@@ -74,9 +80,12 @@ def joined_sheet(
 
 def sheet_of(body: bytes) -> Iterator[tuple[int, tuple[str, ...], bool, Update]]:
     """Yield number, keys, urgency and update of what `stored_sheet` stored."""
-    seqs, keys, urgents, updates = _loaded(body)
-    for seq, theirs, is_urgent, update in zip(seqs, keys, urgents, updates, strict=True):
-        yield seq, tuple(theirs), is_urgent, update
+    try:
+        seqs, keys, urgents, updates = _loaded(body)
+        found = list(zip(seqs, map(tuple, keys), urgents, updates, strict=True))
+    except (ValueError, TypeError) as error:
+        raise StoreDamaged(f"what a store had given out cannot be read ({error}); {ADVICE}") from error
+    yield from found
 
 
 def stored_keys(keys: tuple[str, ...]) -> str | None:

@@ -52,6 +52,9 @@ from runner_c.store.sqlite.upkeep import Upkeep
 
 __all__ = ["SqliteStore"]
 
+COPY_BUSY_S = 0.1
+"""How long copying the log waits for a reader of another process; it is tried again."""
+
 LONGEST_RETRY_S = 24 * 3600.0
 """No retry is further away, whatever the clock says."""
 
@@ -71,7 +74,9 @@ class SqliteStore(Store):
 
     def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
         self.url = f"sqlite:{path}"
-        self._path = path = os.path.abspath(path)  # a handler may go to another folder
+        self._path = path = os.path.realpath(
+            path
+        )  # a handler may go to another folder; the log lies beside the file itself
         self._clock = clock
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -107,13 +112,13 @@ class SqliteStore(Store):
             self._accepted = AcceptedTable(self._appends, self._clock())
             self._claims = Claims(self._life << 32)
             self._shelf = Shelf(self._marks)
-            self._upkeep = Upkeep(path, self._connect("NORMAL"))
+            self._upkeep = Upkeep(path, self._connect("NORMAL", busy_s=COPY_BUSY_S))
             self._log = os.open(path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
         self.dead = SqliteDeadLetters(path)
         self.marks = self._owner
 
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
-        connection = connect(self._path, synchronous=synchronous)
+    def _connect(self, synchronous: str, **options: float) -> sqlite3.Connection:
+        connection = connect(self._path, synchronous=synchronous, **options)
         self._connections.append(connection)
         return connection
 
@@ -228,9 +233,9 @@ class SqliteStore(Store):
                 if self._waiting and len(again) < limit:
                     is_closed = self._recovered.holds_others(again)
                     fresh = self._shelf.choose(limit - len(again), chain, is_free_still, is_closed)
-            self._give_out(again, fresh)
             for seq, keys, is_urgent, body in fresh:
                 entries[seq] = Entry(keys, is_urgent, body_of(body))
+            self._give_out(again, fresh)
             claims = []
             for seq in [*(seq for seq, _ in again), *(entry.seq for entry in fresh)]:
                 keys, is_urgent, update = entries[seq]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import suppress
 
 from runner_c.store.sqlite.connection import told
 
@@ -58,7 +59,7 @@ class Upkeep:
             return False
         with self._copy_lock, told(self._path):
             if size > LONGEST_LOG_BYTES:
-                with lock:
+                with lock, suppress(sqlite3.OperationalError):  # a reader of another process is in the way
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 return False
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
