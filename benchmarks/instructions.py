@@ -72,8 +72,6 @@ PARTS = {
     "engine": Part("engine", (1000, 1000, 4000), ("1000", "4")),
     # One update at a time: a poll, and the waking of a worker, for each.
     "hand-off": Part("engine", (200, 400, 2400), ("1", "1")),
-    # The same as engine, with a store.
-    "journal": Part("engine", (1000, 1000, 4000), ("1000", "4", "store")),
     # A SQLite store: batches in, groups of ends out; making the updates is in it.
     "store": Part("store", (1000, 1000, 3000), ("256",)),
     # Bot.handle_update: session, filters, context, handler.

@@ -1,14 +1,13 @@
 """Run the engine alone: admission, lanes, ring, hand-off, settlement; handlers that do nothing.
 
-    engine.py WARM_UP SHORT LONG BURST CONCURRENCY [store]
+    engine.py WARM_UP SHORT LONG BURST CONCURRENCY
 
 Updates come in bursts, over half as many chats, so that every second one waits for another. While a burst is admitted
 no worker runs, and nothing is admitted while they run: the source waits until the burst has been handled. With bursts
-of 1 each update wakes a worker and the poller. With a store, a file, all that the journal does is in it.
+of 1 each update wakes a worker and the poller.
 """
 
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -48,12 +47,10 @@ def main() -> None:
 
     supply = batches()
     sink = create_concurrent_sink(consume, fail, concurrency=concurrency, keys=by_chat)
-    with tempfile.TemporaryDirectory() as folder:
-        store = f"sqlite:{folder}/bot.db" if "store" in sys.argv else None
-        runner = create_runner(create_source(lambda limit: next(supply)), sink, store=store)
-        runner.start()
-        # Not wait(), which looks for signals once a second.
-        report = runner.task().result()
+    runner = create_runner(create_source(lambda limit: next(supply)), sink)
+    runner.start()
+    # Not wait(), which looks for signals once a second.
+    report = runner.task().result()
     assert report.handled == len(updates), report
 
 
