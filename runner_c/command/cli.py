@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner_c.command import dead_letters, exit_code
 from runner_c.command.banner import banner, bot_name
@@ -22,13 +22,22 @@ from runner_c.command.ending import Ending
 from runner_c.command.logs import Scrubber, flush, log, set_up
 from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
 from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
-from runner_c.command.signals import Held, Inbox, Outcome, leave, supervise
+from runner_c.command.signals import Event, Held, Inbox, Outcome, leave, supervise
 from runner_c.command.target import Target, load
-from runner_c.errors import ConfigError, StoreError
+from runner_c.errors import ConfigError, StoreError, StoreInUse
 from runner_c.secret import describe_error
 from runner_c.version import __version__
 
+if TYPE_CHECKING:
+    from runner_c import RunnerHandle
+
 __all__ = ["main"]
+
+STORE_WAIT_S = 60.0
+"""How long a start waits for another runner to let go of the store, as long as it bears with conflicts of polling."""
+
+STORE_LOOK_S = 0.1
+"""How often it looks, in seconds."""
 
 NAME_WAIT_S = 0.5
 """How long the banner waits for the bot to learn its name."""
@@ -127,8 +136,6 @@ class _Start:
 
     def run(self) -> Outcome:
         """Run the bot until it ends or is stopped. Blocks: as long as the bot runs."""
-        from runner_c import run
-
         bot: Any = self.target.bot
         if hasattr(bot, "configure") and not getattr(bot, "token", None):
             raise UsageError(
@@ -141,7 +148,7 @@ class _Start:
                 raise UsageError(str(error)) from None
         faulthandler.enable()
         with Inbox() as inbox, _told_once() as ending:
-            handle = ending.handle = run(bot, store=self.store, **_run_options(self.settings))
+            handle = ending.handle = self._begin(inbox)
             latest = time.monotonic() + NAME_WAIT_S
             while (
                 hasattr(type(bot), "me")
@@ -156,6 +163,32 @@ class _Start:
             if complaint := self.watch.complaint():
                 log.warning("%s", complaint, extra={"action": "gil.on"})
             return supervise(handle, self.settings.grace, inbox, self.scrubber.clean)
+
+    def _begin(self, inbox: Inbox) -> "RunnerHandle":
+        """Start the runner, as soon as the one before it lets go of the store: a redeploy has both for a while.
+
+        Raises:
+            StoreInUse: it did not within `STORE_WAIT_S`.
+            KeyboardInterrupt: a signal came while it was waited for.
+        """
+        from runner_c import run
+
+        bot: Any = self.target.bot
+        latest = time.monotonic() + STORE_WAIT_S
+        is_told = False
+        while True:
+            try:
+                return run(bot, store=self.store, **_run_options(self.settings))
+            except StoreInUse as error:
+                if time.monotonic() >= latest:
+                    raise
+                if not is_told:
+                    log.warning(
+                        "%s; waiting up to %.0f s for it", error, STORE_WAIT_S, extra={"action": "store.in_use"}
+                    )
+                is_told = True
+            if inbox.get(STORE_LOOK_S) is Event.STOP:
+                raise KeyboardInterrupt
 
     def _open_playground(self, address: str, stack: ExitStack) -> None:
         from pyruntime.testing.playground import Playground
