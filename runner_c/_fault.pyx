@@ -8,14 +8,14 @@ import os
 import random
 import signal
 
-shares = None
+cdef dict shares = None
 
 
 def is_compiled():
     return bool(RC_HAS_FAULT_POINTS)
 
 
-def read_shares():
+cdef dict read_shares():
     found = {}
     for part in os.environ.get("RUNNER_C_FAULT", "").split(","):
         if part:
