@@ -100,15 +100,15 @@ def recover(
     marked = set(owner.marked) & found.keys()
     if owner.last_life != life - 1:
         # The marks are of an older life: this one or the last was cut off before it began, or the marks are lost.
-        marked = set()
+        marked = trials.suspects() & found.keys()
     elif owner.was_alone and len(owner.marked) == 1:
         for seq in list(marked):
             if trials.note(seq, crashes=trials.of(seq).crashes + 1).crashes >= LONE_CRASHES:
                 condemn(connection, journal, trials, seq, now)
                 marked.remove(seq)
                 del found[seq]
-    # Whoever was suspected and has not had its turn alone is so still.
-    marked |= trials.suspects() & found.keys()
+    for seq in trials.suspects() - marked:
+        trials.note(seq, is_suspect=False)
     for seq in marked:
         trials.note(seq, is_suspect=True)
     recovered = Recovered()
