@@ -63,3 +63,4 @@ cdef class Intake(TicketRunner):
 
 
 cpdef bint is_update(object update) except -1
+cdef bint is_sound(object update) except -1

@@ -42,6 +42,17 @@ cpdef bint is_update(object update) except -1:
     return type(number) is int and -0x8000000000000000 <= number <= 0x7FFFFFFFFFFFFFFF
 
 
+cdef bint is_sound(object update) except -1:
+    """Whether something from a source is an update; what is none is told of."""
+    if is_update(update):
+        return True
+    logger.error(
+        "the source gave something that is no update and was skipped: %.200r", update,
+        extra={"action": "update.malformed"},
+    )
+    return False
+
+
 cdef class Intake(TicketRunner):
     """The entrance of a run: what may come in, and the table of what has."""
 
@@ -121,12 +132,8 @@ cdef class Intake(TicketRunner):
         error = None
         try:
             for update in updates:
-                if not is_update(update):
+                if not is_sound(update):
                     malformed += 1
-                    logger.error(
-                        "the source gave something that is no update and was skipped: %.200r", update,
-                        extra={"action": "update.malformed"},
-                    )
                     continue
                 update_id = update["update_id"]
                 is_last_known = self._seen.has(update_id)

@@ -22,12 +22,14 @@ def room(sink: Sink) -> tuple[int, int]:
     The second half of the backlog is for updates that can run at once: one busy chat does not fill it.
     """
 
-def append(
-    sink: Sink, store: Store, updates: list[Any], offset: int | None, is_polled: bool, json: bytes | None = None
-) -> bool:
-    """Take a batch into the store, and as much of it into the run as there is room for. False when the run stops.
+def append(sink: Sink, store: Store, updates: list[Any], offset: int | None, json: bytes | None = None) -> int | None:
+    """Take a batch into the store, and as much of it into the run as there is room for.
 
-    Raises what `Store.push` raises; then nothing was taken.
+    Returns:
+        How many of it wait in the store; None when the run stops and nothing was taken.
+
+    Raises:
+        what `Store.push` raises; then nothing was taken.
     """
 
 def admit(sink: Sink, claims: list[Claim]) -> list[tuple[int, int]]:

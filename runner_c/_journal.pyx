@@ -9,15 +9,13 @@ Assumes
 
 Locks: `_lock` of the intake, a leaf.
 """
-import logging
-
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from runner_c._delivery cimport Delivery
 from runner_c._ends cimport release_record
-from runner_c._intake cimport is_update
+from runner_c._intake cimport is_sound
 from runner_c._lanes cimport UNFINISHED, record_t, ticket_t
 from runner_c._sink cimport Sink
 from runner_c._sync cimport (
@@ -31,8 +29,6 @@ from runner_c._sync cimport (
 from runner_c._ticket cimport keys_by, make_ticket, release_ticket, ticket_with
 
 from runner_c.store.base import Arrival, Failure, Settlement
-
-logger = logging.getLogger("runner_c")
 
 # What the named tuples do themselves, without their function in between.
 cdef object new_tuple = tuple.__new__
@@ -68,10 +64,11 @@ def room(Sink sink):
     return free_places, min(free_places, max(0, eager))
 
 
-def append(Sink sink, store, list updates, offset, bint is_polled, json=None):
-    """Take a batch into the store, and as much of it into the run as there is room for. False when the run stops.
+def append(Sink sink, store, list updates, offset, json=None):
+    """Take a batch into the store, and as much of it into the run as there is room for.
 
-    Raises what `Store.push` raises; then nothing was taken.
+    Return how many of it wait in the store; None when the run stops and nothing was taken. Raises what `Store.push`
+    raises; then nothing was taken.
     """
     cdef ticket_t *first = NULL
     cdef ticket_t **end = &first
@@ -83,19 +80,14 @@ def append(Sink sink, store, list updates, offset, bint is_polled, json=None):
     cdef list places
     cdef int64_t malformed = 0
     if not sink._is_accepting:
-        return False
+        return None
     try:
         for update in updates:
-            if not is_update(update):
+            if not is_sound(update):
                 malformed += 1
-                logger.error(
-                    "the source gave something that is no update and was skipped: %.200r", update,
-                    extra={"action": "update.malformed"},
-                )
                 continue
             keys = keys_by(<dict> update, sink._keyer, &fault, &is_bypassed)
             ticket = ticket_with(<dict> update, update["update_id"], keys, fault, is_bypassed)
-            ticket.is_polled = is_polled
             end[0] = ticket
             end = &ticket.next
             arrivals.append(new_tuple(Arrival, (update, keys, is_bypassed)))
@@ -110,7 +102,7 @@ def append(Sink sink, store, list updates, offset, bint is_polled, json=None):
     returned = enter(sink, first, places, pushed.token, malformed)
     if returned:
         store.release(returned)
-    return True
+    return places.count(0)
 
 
 cdef void drop(ticket_t *first):
@@ -128,17 +120,13 @@ cdef list enter(Sink sink, ticket_t *first, list places, int64_t token, int64_t 
     cdef ticket_t *ticket
     cdef int64_t duplicates = 0
     cdef int64_t place
-    cdef int64_t kept = 0
     for number in places:
         place = number
         ticket = first
         first = ticket.next
         ticket.next = NULL
         if place <= 0:
-            if place < 0:
-                duplicates += 1
-            else:
-                kept += 1
+            duplicates += place < 0
             release_ticket(ticket)
             continue
         ticket.entry = place
@@ -282,11 +270,16 @@ def written(Sink sink, int64_t count):
 
 def unwritten(Sink sink):
     """Return how many ends are not in the store yet."""
-    cdef int64_t count
+    return look_at(sink, &sink._unwritten)
+
+
+cdef int64_t look_at(Sink sink, int64_t *number) noexcept:
+    """A number of the sink, read under its lock."""
+    cdef int64_t value
     rc_lock(&sink._lock)
-    count = sink._unwritten
+    value = number[0]
     rc_unlock(&sink._lock)
-    return count
+    return value
 
 
 # -- attempts --------------------------------------------------------------------------------------------------------
@@ -335,20 +328,12 @@ def set_alone(Sink sink, bint is_alone, int concurrency):
 
 def suspects(Sink sink):
     """Return how many updates have to run alone and have not ended."""
-    cdef int64_t count
-    rc_lock(&sink._lock)
-    count = sink._suspects
-    rc_unlock(&sink._lock)
-    return count
+    return look_at(sink, &sink._suspects)
 
 
 def delayed(Sink sink):
     """Return how many updates wait for their next attempt."""
-    cdef int64_t count
-    rc_lock(&sink._lock)
-    count = sink._delayed
-    rc_unlock(&sink._lock)
-    return count
+    return look_at(sink, &sink._delayed)
 
 
 def unfinished(Sink sink):

@@ -72,3 +72,4 @@ cdef class Ring:
     cdef void _leave_stack(self, worker_t *worker) noexcept nogil
     cdef void _serve_resumers(self, worker_t **woken) noexcept nogil
     cdef call_t _give_out(self, worker_t **woken) noexcept nogil
+    cdef call_t _hand_out(self) noexcept

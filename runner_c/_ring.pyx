@@ -159,6 +159,14 @@ cdef class Ring:
             return START_WORKER
         return NOTHING
 
+    cdef call_t _hand_out(self) noexcept:
+        """Give out what can be, and unlock."""
+        cdef worker_t *woken = NULL
+        cdef call_t call = self._give_out(&woken)
+        rc_unlock(&self._lock)
+        unpark_all(woken)
+        return call
+
     # -- producers -----------------------------------------------------------------------------------------------
 
     cdef call_t push(self, ticket_t *ready, bint is_call_wanted) noexcept:
@@ -236,17 +244,12 @@ cdef class Ring:
 
     cdef call_t block(self, worker_t *worker) noexcept:
         """Give the slot back while a handler waits for a key; another worker may be started in its place."""
-        cdef call_t call
-        cdef worker_t *woken = NULL
         rc_lock(&self._lock)
         if worker.has_slot:
             worker.has_slot = False
             self._running -= 1
         self._blocked += 1
-        call = self._give_out(&woken)
-        rc_unlock(&self._lock)
-        unpark_all(woken)
-        return call
+        return self._hand_out()
 
     cdef call_t unblock(self, worker_t *worker) noexcept:
         """Take a slot again, ahead of ready updates. Blocks until one is free or the ring closes."""
@@ -284,18 +287,13 @@ cdef class Ring:
 
     cdef call_t write_off(self, worker_t *worker) noexcept:
         """Release the slot and the place of a worker that hangs; it leaves for good if it ever comes back."""
-        cdef call_t call
-        cdef worker_t *woken = NULL
         rc_lock(&self._lock)
         worker.is_written_off = True
         if worker.has_slot:
             worker.has_slot = False
             self._running -= 1
         self._threads -= 1
-        call = self._give_out(&woken)
-        rc_unlock(&self._lock)
-        unpark_all(woken)
-        return call
+        return self._hand_out()
 
     cdef call_t recall(self) noexcept:
         """Make up for a call that was held back while there was a crowd at the door."""
@@ -312,25 +310,15 @@ cdef class Ring:
 
     cdef call_t pause(self, bint is_paused) noexcept:
         """Let no further update start, or go on."""
-        cdef call_t call
-        cdef worker_t *woken = NULL
         rc_lock(&self._lock)
         self._is_paused = is_paused
-        call = self._give_out(&woken)
-        rc_unlock(&self._lock)
-        unpark_all(woken)
-        return call
+        return self._hand_out()
 
     cdef call_t set_limit(self, int limit) noexcept:
         """Change how many workers may have a slot; those that have one keep it."""
-        cdef call_t call
-        cdef worker_t *woken = NULL
         rc_lock(&self._lock)
         self._limit = limit
-        call = self._give_out(&woken)
-        rc_unlock(&self._lock)
-        unpark_all(woken)
-        return call
+        return self._hand_out()
 
     cdef void close(self) noexcept:
         """Send every worker home; those that run leave when they come back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from runner_c.deadline import Overdue
 from runner_c.errors import ConfigError
@@ -152,10 +152,10 @@ def _keyer_of(bot: Any, default: KeyFunction | Sequentialize | None) -> Keyer | 
     if order is not None:
         function_of_one("sequentialize", order)
     if callable(getattr(bot, "keyer", None)):
-        return bot.keyer(order)  # type: ignore[no-any-return]
+        return cast(Keyer, bot.keyer(order))
     if callable(getattr(bot, "keys", None)):
         if order is None or order is by_chat:
-            return bot.keys  # type: ignore[no-any-return]
+            return cast(Keyer, bot.keys)
         raise ConfigError("the bot has keys() of its own: leave sequentialize out")
     return order
 

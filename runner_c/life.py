@@ -85,7 +85,12 @@ class Life:
         self.journal: Journal | None = None
         if journal is not None:
             self.journal = journal.open(self.sink, concurrency=plan.concurrency, name=name, fail=self._fail)
-        self.poller = make_poller(source, self.sink, self.journal)
+        try:
+            self.poller = make_poller(source, self.sink, self.journal)
+        except BaseException:
+            if self.journal is not None:
+                self.journal.close()
+            raise
 
     def start(self) -> None:
         """Start the threads.
@@ -217,7 +222,7 @@ class Life:
         begun_ns = self._stop_asked_ns or time.monotonic_ns()
         _stop.stop_admitting(self.sink)
         if self.journal is not None:
-            self.journal.stop_retrying()
+            self.journal.begin_stop()
         self.resume()
         self._end_polling()
         is_drained = _stop.drain(self.sink, self._deadline)

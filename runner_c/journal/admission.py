@@ -120,18 +120,19 @@ class Admission:
         except BaseException as error:
             for batch in batches:
                 batch.error = error
-            if isinstance(error, StoreUnavailable):
-                self._outage.begin(error)
-            return
-        self._outage.end()
+        failed = next((batch.error for batch in batches if isinstance(batch.error, StoreUnavailable)), None)
+        if failed is not None:
+            self._outage.begin(failed)
+        elif all(batch.error is None for batch in batches):
+            self._outage.end()
 
     def _push(self, updates: list[Any], offset: int | None, batches: list[_Batch], json: bytes | None = None) -> None:
         fault_point("push.begun")
-        is_taken = _journal.append(self._sink, self._store, updates, offset, True, json)
+        stored = _journal.append(self._sink, self._store, updates, offset, json)
         fault_point("push.durable")
         for batch in batches:
-            batch.is_taken = is_taken
-        self.has_stored = True
+            batch.is_taken = stored is not None
+        self.has_stored = self.has_stored or bool(stored)
 
     def _push_singly(self, batch: _Batch) -> None:
         for update in batch.updates:
@@ -158,13 +159,13 @@ class Admission:
         with self.lock:
             self._is_closed = True
 
-    def feed(self, most: int) -> int:
+    def feed(self, most: int) -> list[int]:
         """Bring up to `most` updates from the store into memory, as far as there is room.
 
         Returns:
-            The highest attempt of an update among them that is suspected; 0 without one.
+            The attempts of those among them that are suspected.
         """
-        suspected = 0
+        suspected: list[int] = []
         while most > 0 and self.has_stored and not self._sink.stopping.is_set():
             with self.lock:
                 if self._is_closed:
@@ -183,5 +184,5 @@ class Admission:
                     break
             self._outage.end()
             most -= len(claims)
-            suspected = max([suspected, *(claim.attempt for claim in claims if claim.is_suspect)])
+            suspected += [claim.attempt for claim in claims if claim.is_suspect]
         return suspected

@@ -41,7 +41,7 @@ FEED_MOST = 1024
 """How many updates come into memory before what has ended is looked at again."""
 MORE_THAN_EVER = 2**62
 SYNC_S = 0.05
-"""So long after the last end, when nothing more comes, all is made durable."""
+"""So long after an end was told it is durable at the latest."""
 TEND_S = 1.0
 """How often housekeeping is done."""
 ALONE_S = 30.0
@@ -119,13 +119,12 @@ class Journal:
             self._alone_until_ns = time.monotonic_ns()
             self.store.marks.set_alone(True)
             _journal.set_alone(self._sink, True, self._concurrency)
-        suspected = self.admission.feed(_journal.room(self._sink)[0])
-        count = _journal.suspects(self._sink)
-        if suspected and count:
-            self._alone_until_ns += int(ALONE_S * 4.0 ** min(3, max(0, suspected - 2)) * 1e9)
+        attempts = self.admission.feed(_journal.room(self._sink)[0])
+        if attempts:
+            self._alone_until_ns += int(ALONE_S * 4.0 ** min(3, max(0, max(attempts) - 2)) * 1e9)
             logger.warning(
                 "%d updates ran when the last process died; they run first, one by one",
-                count,
+                len(attempts),
                 extra={"action": "journal.suspects"},
             )
         self._end_alone()
@@ -137,7 +136,7 @@ class Journal:
 
     # -- the end of the run -------------------------------------------------------------------------------------------
 
-    def stop_retrying(self) -> None:
+    def begin_stop(self) -> None:
         """The run stops: nothing comes in any more, and what waits for another attempt stays in the store."""
         self.admission.close()
         _journal.end_retries(self._sink)
@@ -155,7 +154,7 @@ class Journal:
             self.thread.join()
         deadline_s = time.monotonic() + LAST_TRY_S
         while not self._is_broken:
-            self._outage.next_try_ns = 0
+            self._outage.try_now()
             self._write()
             if not _journal.unwritten(self._sink) or time.monotonic() >= deadline_s:
                 break
@@ -213,7 +212,7 @@ class Journal:
                     _journal.wait(self._sink, GATHER_MOST, time.monotonic_ns() + int(GATHER_S * 1e9))
                 _journal.begin_due(self._sink)
                 is_written = self._write()
-                if is_written:
+                if is_written and sync_at_ns < 0:
                     sync_at_ns = time.monotonic_ns() + int(SYNC_S * 1e9)
                 self._end_alone()
                 now_ns = time.monotonic_ns()
@@ -221,7 +220,7 @@ class Journal:
                     continue
                 try:
                     self.admission.feed(FEED_MOST)
-                    if 0 <= sync_at_ns <= now_ns and not is_written:
+                    if 0 <= sync_at_ns <= now_ns:
                         self.store.sync()
                         sync_at_ns = -1
                     if now_ns >= tend_at_ns:
@@ -301,7 +300,8 @@ class Journal:
             is_more = False
         counts = self.store.counts()
         self._stored = counts.waiting
-        self.admission.has_stored = self.admission.has_stored or counts.waiting > 0
+        if counts.waiting:
+            self.admission.has_stored = True
         return is_more
 
     def _end_alone(self) -> None:

@@ -57,6 +57,10 @@ class Outage:
                 "the store %s can be written again; all goes on", self._url, extra={"action": "journal.unstuck"}
             )
 
+    def try_now(self) -> None:
+        """Let the next try be at once: the run ends."""
+        self.next_try_ns = 0
+
     def is_waiting(self) -> bool:
         """Tell whether the store could not write and it is too early for another try."""
         return self._is_on and time.monotonic_ns() < self.next_try_ns

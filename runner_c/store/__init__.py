@@ -1,7 +1,7 @@
 """Stores: where updates, sessions and dead letters are kept so that nothing is lost.
 
 `base` is the port; `sqlite` keeps everything in a file, `memory` in this process. `claims` and `accepted` are what
-both know in memory.
+both know in memory, `encoding` is how both keep JSON.
 """
 
 from runner_c.store.base import (

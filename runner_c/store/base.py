@@ -197,7 +197,8 @@ class DeadLetters(ABC):
     def count(self) -> int:
         """Return how many there are."""
 
-    def close(self) -> None:  # noqa: B027
+    @abstractmethod
+    def close(self) -> None:
         """Let go of what `open_dead_letters` opened; those of an open store close with it."""
 
 

@@ -18,8 +18,8 @@ MEETING_PLACE = {"cli.py"}
 LOG_FILES = {"logs.py"}
 """The files that may import the library for log files."""
 
-JSON_FILES = {"store/memory/entry.py", "store/sqlite/row.py"}
-"""The files that may import the library for JSON."""
+JSON_FILES = {"store/encoding.py"}
+"""The file that may import the library for JSON."""
 
 NETWORK = {"socket", "ssl", "http", "urllib", "select", "selectors", "asyncio"}
 BUILD_TIME = {"cython", "cpython", "libc"}

@@ -1,20 +1,12 @@
-"""An update as the store in memory holds it: as JSON, so that nobody who has the update can change what is stored.
-
-**Guarantees** that what can be stored can be read: what is no JSON, or too deep to be read, is refused before.
-"""
+"""An update as the store in memory holds it: as JSON, so that nobody who has the update can change what is stored."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import ujson
-
 from runner_c.protocols import Update
 
-__all__ = ["Entry", "checked_id", "decoded", "encoded"]
-
-SAFE_DEPTH = 1000
-"""A text with fewer opening brackets is read back for certain; the limit of the parser is 1024 levels."""
+__all__ = ["Entry", "checked_id"]
 
 
 class Entry:
@@ -33,27 +25,6 @@ class Entry:
         self.attempt = attempt
         self.failures = 0
         self.retry_at = float("-inf")
-
-
-def encoded(update: Update) -> bytes:
-    """Return an update as JSON. Halves of surrogate pairs stay what they are.
-
-    Raises:
-        TypeError, ValueError: it is none.
-    """
-    try:
-        text: str = ujson.dumps(update, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-    except OverflowError as error:
-        raise ValueError(f"an update that is no JSON: {error}") from None
-    if text.count("[") + text.count("{") >= SAFE_DEPTH:
-        ujson.loads(text)
-    return text.encode("utf-8", "surrogatepass")
-
-
-def decoded(body: bytes) -> Update:
-    """Return what `encoded` made of an update."""
-    update: Update = ujson.loads(body.decode("utf-8", "surrogatepass"))
-    return update
 
 
 def checked_id(update: Update) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
 from runner_c.store.base import DeadLetter, DeadLetters
-from runner_c.store.memory.entry import Entry, decoded
+from runner_c.store.encoding import load
+from runner_c.store.memory.entry import Entry
 
 __all__ = ["MemoryDeadLetters"]
 
@@ -56,6 +57,9 @@ class MemoryDeadLetters(DeadLetters):
         with self._opened():
             return len(self._letters)
 
+    def close(self) -> None:
+        """Do nothing: they close with their store."""
+
     def __len__(self) -> int:
         """Return how many there are, to the store, which has the lock."""
         return len(self._letters)
@@ -79,7 +83,7 @@ class MemoryDeadLetters(DeadLetters):
         return DeadLetter(
             number,
             entry.update_id,
-            decoded(entry.body),
+            load(entry.body),
             entry.keys,
             error,
             entry.attempt,

@@ -33,8 +33,9 @@ from runner_c.store.base import (
     Write,
 )
 from runner_c.store.claims import Claims
+from runner_c.store.encoding import dump_update, load
 from runner_c.store.memory.backlog import Backlog, Grant
-from runner_c.store.memory.entry import Entry, checked_id, decoded, encoded
+from runner_c.store.memory.entry import Entry, checked_id
 from runner_c.store.memory.letter import MemoryDeadLetters
 
 __all__ = ["MemoryStore"]
@@ -99,7 +100,7 @@ class MemoryStore(Store):
         Raises:
             TypeError, ValueError: one of them is no JSON, or has no id; nothing was taken.
         """
-        checked = [(checked_id(arrival.update), encoded(arrival.update)) for arrival in arrivals]
+        checked = [(checked_id(arrival.update), dump_update(arrival.update)) for arrival in arrivals]
         places: list[int] = []
         with self._opened():
             now = self._clock()
@@ -276,7 +277,7 @@ def _claimed(entry: Entry, token: int, now: float) -> Claim:
     return Claim(
         entry.seq,
         token,
-        decoded(entry.body),
+        load(entry.body),
         entry.keys,
         entry.is_urgent,
         entry.attempt,

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from runner_c.protocols import Update
 from runner_c.store.accepted import Accepted
 from runner_c.store.base import KEPT, SEEN, Arrival
+from runner_c.store.encoding import dump_update
 from runner_c.store.sqlite.connection import insert
 from runner_c.store.sqlite.journal_table import JournalTable
-from runner_c.store.sqlite.row import joined_sheet, stored_body, stored_keys, stored_sheet
+from runner_c.store.sqlite.row import joined_sheet, stored_keys, stored_sheet
 
 __all__ = ["Batch"]
 
@@ -101,7 +102,7 @@ class Batch:
                 self.places[index] = self.last_seq
             else:
                 closed.update(keys)
-                self._waiting += (self.last_seq, stored_keys(keys), is_urgent, stored_body(update))
+                self._waiting += (self.last_seq, stored_keys(keys), is_urgent, dump_update(update))
                 for key in keys:
                     self._waiting_keys += (key, self.last_seq)
                 self.places[index] = KEPT

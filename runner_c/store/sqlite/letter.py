@@ -10,9 +10,10 @@ from typing import Any
 
 from runner_c.errors import StoreDamaged, StoreError
 from runner_c.store.base import DeadLetter, DeadLetters
+from runner_c.store.encoding import dump_update
 from runner_c.store.sqlite.connection import ROWS, connect, inspect, told, transaction
 from runner_c.store.sqlite.journal_table import JournalTable
-from runner_c.store.sqlite.row import body_of, keys_of, stored_body, stored_keys
+from runner_c.store.sqlite.row import body_of, keys_of, stored_keys
 from runner_c.store.sqlite.schema import MIGRATIONS, newer
 from runner_c.store.sqlite.trial import Trials
 
@@ -108,7 +109,7 @@ def bury(
     """Write the dead letter of an update that is in the journal; in a transaction."""
     keys, is_urgent, update = journal.entries(connection, [seq])[seq]
     error = error.encode("utf-8", "backslashreplace").decode()
-    values = (seq, update["update_id"], stored_keys(keys), is_urgent, stored_body(update), error, attempts, now)
+    values = (seq, update["update_id"], stored_keys(keys), is_urgent, dump_update(update), error, attempts, now)
     connection.execute("INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", values)
 
 

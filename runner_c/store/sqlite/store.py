@@ -74,9 +74,8 @@ class SqliteStore(Store):
 
     def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
         self.url = f"sqlite:{path}"
-        self._path = path = os.path.realpath(
-            path
-        )  # a handler may go to another folder; the log lies beside the file itself
+        # A handler may go to another folder, and the log lies beside the file itself.
+        self._path = path = os.path.realpath(path)
         self._clock = clock
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -399,7 +398,8 @@ class SqliteStore(Store):
             with transaction(self._marks, self._path) as connection:
                 self._accepted.tend(connection, now)
             is_more |= self._upkeep.give_pages_back(self._marks)
-        return self._upkeep.copy_log(self._lock) or is_more
+        self._upkeep.copy_log(self._lock)
+        return is_more
 
     def _take_up_letters(self) -> bool:
         with told(self._path):

@@ -52,18 +52,17 @@ class Upkeep:
             connection.executescript(f"PRAGMA incremental_vacuum({min(PAGES_A_STEP, free - FREE_PAGES)})")
         return bool(free - PAGES_A_STEP > FREE_PAGES)
 
-    def copy_log(self, lock: threading.Lock) -> bool:
-        """Copy the log into the file if it has grown; return whether it has to be tried again soon."""
+    def copy_log(self, lock: threading.Lock) -> None:
+        """Copy the log into the file if it has grown."""
         size = _size_of(self._path + "-wal")
         if size <= LOG_BYTES:
-            return False
+            return
         with self._copy_lock, told(self._path):
             if size > LONGEST_LOG_BYTES:
                 with lock, suppress(sqlite3.OperationalError):  # a reader of another process is in the way
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                return False
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        return False
+            else:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _size_of(path: str) -> int:
