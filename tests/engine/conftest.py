@@ -213,24 +213,44 @@ def start() -> Iterator[Start]:
             handle.stop(5.0)
 
 
+@pytest.fixture
+def store_changed() -> threading.Condition:
+    """Told after each call that changes the store."""
+    return threading.Condition()
+
+
 @pytest.fixture(params=["memory:", "sqlite:"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An open store of each kind."""
-    url = request.param if request.param == "memory:" else f"sqlite:{tmp_path / 'bot.db'}"
-    opened = open_store(url)
+def store(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_changed: threading.Condition,
+) -> Iterator[Store]:
+    """An open store of each kind, which tells when it changes."""
+    opened = open_store(request.param if request.param == "memory:" else f"sqlite:{tmp_path / 'bot.db'}")
+
+    def telling(call: Callable[..., Any]) -> Callable[..., Any]:
+        def tell(*arguments: Any, **options: Any) -> Any:
+            result = call(*arguments, **options)
+            with store_changed:
+                store_changed.notify_all()
+            return result
+
+        return tell
+
+    for name in ("push", "claim", "settle", "fail", "release", "tend"):
+        monkeypatch.setattr(opened, name, telling(getattr(opened, name)))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Return a function that waits for something which another thread does without telling."""
+def wait_until(store_changed: threading.Condition) -> Callable[[Callable[[], bool]], None]:
+    """Return a function that waits until something is so which calls of the store make so."""
 
     def wait(claim: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not claim():
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        with store_changed:
+            assert store_changed.wait_for(claim, PATIENCE_S)
 
     return wait
 

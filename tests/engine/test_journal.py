@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,32 @@ def test_a_dead_letter_that_is_retried_comes_back_while_the_runner_runs(
     store.dead.retry([letter.number for letter in store.dead.list()])
     bot.record.wait_for_ended(2)
     wait_until(lambda: store.counts() == (0, 0, 0))
+
+
+def test_ends_are_made_durable_also_while_they_come_without_a_pause_and_nothing_comes_in(
+    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def listed(name: str) -> None:
+        call = getattr(store, name)
+
+        def listing(*arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(store, name, listing)
+
+    for name in ("push", "settle", "sync"):
+        listed(name)
+    bot = queue_bot(lambda update: time.sleep(0.001))
+    bot.push(600, chat=lambda index: index % 4)
+    start(bot, store=store, concurrency=2)
+    bot.record.wait_for_ended(600)
+    last_push = len(calls) - calls[::-1].index("push")
+    last_settle = len(calls) - calls[::-1].index("settle")
+    assert calls[last_push:last_settle].count("settle") > 10
+    assert "sync" in calls[last_push:last_settle]
 
 
 def test_a_broken_store_ends_the_runner_with_its_error(

@@ -16,7 +16,7 @@ from runner_c.store import Store
 class Outage:
     """A store that cannot write while `is_on` is set."""
 
-    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch, changed: threading.Condition) -> None:
         self.is_on = threading.Event()
         self.refused = 0
         for name in ("push", "settle", "fail", "claim"):
@@ -24,7 +24,9 @@ class Outage:
 
             def refuse(*arguments: Any, _call: Any = call, **options: Any) -> Any:
                 if self.is_on.is_set():
-                    self.refused += 1
+                    with changed:
+                        self.refused += 1
+                        changed.notify_all()
                     raise StoreUnavailable("the disk is full")
                 return _call(*arguments, **options)
 
@@ -38,11 +40,12 @@ def test_a_store_that_cannot_write_stops_intake_and_nothing_else_until_it_can_ag
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     wait_until: Any,
+    store_changed: threading.Condition,
 ) -> None:
     go = threading.Event()
     bot = queue_bot(lambda update: go.wait())
     bot.push(50, chat=lambda index: index)
-    outage = Outage(store, monkeypatch)
+    outage = Outage(store, monkeypatch, store_changed)
     handle = start(bot, store=store, concurrency=50)
     bot.record.wait_for_begun(50)
     outage.is_on.set()
@@ -64,13 +67,18 @@ def test_a_store_that_cannot_write_stops_intake_and_nothing_else_until_it_can_ag
 
 
 def test_a_stop_in_an_outage_ends_and_what_could_not_be_written_is_given_out_again(
-    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    queue_bot: Any,
+    start: Any,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    store_changed: threading.Condition,
 ) -> None:
     monkeypatch.setattr(journal, "LAST_TRY_S", 0.1)
     go = threading.Event()
     bot = queue_bot(lambda update: go.wait())
     bot.push(5)
-    outage = Outage(store, monkeypatch)
+    outage = Outage(store, monkeypatch, store_changed)
     handle = start(bot, store=store)
     bot.record.wait_for_begun(1)
     outage.is_on.set()
@@ -87,9 +95,15 @@ def test_a_stop_in_an_outage_ends_and_what_could_not_be_written_is_given_out_aga
 
 
 def test_a_session_is_read_as_the_update_before_left_it_also_before_the_store_has_it(
-    queue_bot: Any, start: Any, store: Store, monkeypatch: pytest.MonkeyPatch, wait_until: Any, count: Any
+    queue_bot: Any,
+    start: Any,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Any,
+    count: Any,
+    store_changed: threading.Condition,
 ) -> None:
-    outage = Outage(store, monkeypatch)
+    outage = Outage(store, monkeypatch, store_changed)
     go = threading.Event()
     read: dict[str, list[bytes | None]] = defaultdict(list)
 
