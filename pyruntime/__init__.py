@@ -26,6 +26,7 @@ from pyruntime.errors import (
 from pyruntime.failure import BotError, ContextError, SessionError
 from pyruntime.session import session
 from pyruntime.view import View
+from pyruntime.webhook import WebhookApp, webhook_app
 
 __all__ = [
     "ApiClient",
@@ -52,5 +53,7 @@ __all__ = [
     "TelegramError",
     "Unauthorized",
     "View",
+    "WebhookApp",
     "session",
+    "webhook_app",
 ]

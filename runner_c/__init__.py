@@ -9,6 +9,7 @@ Importing it starts no thread, opens no file and reads no environment.
 """
 
 from runner_c._delivery import Delivery
+from runner_c._intake import is_update
 from runner_c._keys import BYPASS, by_chat, by_chat_thread, by_user
 from runner_c._sessions import MemoryStorage
 from runner_c._sink import current
@@ -42,7 +43,7 @@ from runner_c.protocols import RunnableBot, Storage, Supplier, Update, UpdateBat
 from runner_c.runner import RunnerHandle, create_runner
 from runner_c.sequentialize import Sequentialize, sequentialize
 from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequential_sink
-from runner_c.source import create_source
+from runner_c.source import Offers, create_source
 from runner_c.stats import InFlight, Stats, StopReport
 from runner_c.store import Store, open_store
 from runner_c.version import __version__
@@ -58,6 +59,7 @@ __all__ = [
     "KeyDeadlock",
     "MalformedReply",
     "MemoryStorage",
+    "Offers",
     "Overdue",
     "RunnableBot",
     "RunnerError",
@@ -89,6 +91,7 @@ __all__ = [
     "exchange",
     "exchange_reply",
     "is_quiet",
+    "is_update",
     "open_store",
     "plain_reply",
     "receive",

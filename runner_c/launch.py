@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from runner_c.adapter import adapted
 from runner_c.deadline import Overdue
 from runner_c.errors import ConfigError
 from runner_c.option_check import function_of_one, kinds_of, plain_function, whole_number
-from runner_c.protocols import Keyer, RunnableBot, Update
+from runner_c.protocols import Keyer, RunnableBot, Supplier, Update
 from runner_c.runner import RunnerHandle, create_runner
 from runner_c.secret import traceback_of
 from runner_c.sequentialize import KeyFunction, Sequentialize, by_chat
 from runner_c.sink import create_concurrent_sink
-from runner_c.source import BotSource
+from runner_c.source import BotSource, FedSource, Source, create_source
 from runner_c.store.base import Store
 
 __all__ = ["run"]
@@ -23,8 +24,9 @@ logger = logging.getLogger("runner_c")
 
 
 def run(
-    bot: RunnableBot,
+    bot: RunnableBot | Any,
     *,
+    source: Source | Supplier | Callable[[int], Iterable[Update]] | Iterator[Update] | None = None,
     concurrency: int = 500,
     backlog: int = 10_000,
     sequentialize: KeyFunction | Sequentialize | None = by_chat,
@@ -49,7 +51,11 @@ def run(
     """Run a bot: handlers in parallel, each chat in order. Returns at once; `wait()` on the result waits for the end.
 
     Args:
-        bot: any object with `get_updates` and `handle_update` (see `protocols.RunnableBot`), such as `pyruntime.Bot`.
+        bot: any object with `get_updates` and `handle_update` (see `protocols.RunnableBot`), such as `pyruntime.Bot`;
+            or a bot of another framework for which there is an adapter, such as a `telebot.TeleBot`.
+        source: where updates come from instead of the bot's `get_updates`: what `create_source` returned or accepts (a
+            generator, an object with ``supply(limit)``), or ``Offers()`` if all come by `offer`. When it has no more,
+            what was admitted is handled and the runner ends. None (default): the bot is polled.
         concurrency: the most handlers at the same time, 1 or more (default 500). A hard limit.
         backlog: the most updates held, running ones among them (default 10,000). Polling pauses when it is reached
             and goes on at three quarters of it.
@@ -93,7 +99,9 @@ def run(
         StoreError: the store cannot be opened: it is damaged, in use, another bot's, or not writable.
         RuntimeError: the system gives no threads.
     """
-    _check_bot(bot)
+    needed = ("handle_update",) if source is not None else ("get_updates", "handle_update")
+    bot = adapted(bot, needed)
+    _check_bot(bot, needed)
     if processes != 0:
         raise ConfigError("processes: handlers run in threads of this process in this version; use 0")
     if handler_timeout_s is None and on_timeout != "report":
@@ -110,7 +118,7 @@ def run(
         on_timeout=on_timeout,
         age_limits=age_limits,
     )
-    source = BotSource(
+    polled = BotSource(
         bot,
         poll_timeout_s=whole_number("poll_timeout_s", poll_timeout_s, 0, 50),
         allowed_updates=kinds,
@@ -118,7 +126,7 @@ def run(
         max_delay_s=max_delay_s,
     )
     handle = create_runner(
-        source,
+        polled if source is None else _fed(bot, source),
         sink,
         poll_limit=poll_limit,
         ack=ack,
@@ -135,11 +143,15 @@ def run(
     return handle
 
 
-def _check_bot(bot: object) -> None:
-    for method in ("get_updates", "handle_update"):
+def _fed(bot: Any, source: Any) -> FedSource:
+    return FedSource(bot, source if isinstance(source, Source) else create_source(source))
+
+
+def _check_bot(bot: object, needed: tuple[str, ...]) -> None:
+    for method in needed:
         if not callable(getattr(bot, method, None)):
             raise ConfigError(
-                f"run() takes a bot with get_updates() and handle_update(); {type(bot).__name__} has no {method}()"
+                f"run() takes a bot with {'() and '.join(needed)}(); {type(bot).__name__} has no {method}()"
             )
     for method in ("get_updates", "handle_update", "handle_error", "init"):
         if callable(getattr(bot, method, None)):

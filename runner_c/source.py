@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from runner_c.errors import ConfigError, MalformedReply
 from runner_c.option_check import seconds, share
 from runner_c.protocols import RunnableBot, Supplier, Update, UpdateBatch
 
-__all__ = ["BotSource", "Source", "create_source"]
+__all__ = ["BotSource", "FedSource", "Offers", "Source", "create_source"]
 
 
 class Source:
@@ -57,6 +58,10 @@ class Source:
             StopIteration: there will never be more.
             MalformedReply: the supplier returned something else.
         """
+        return self.fetch_some(limit)
+
+    def fetch_some(self, limit: int) -> list[Update]:
+        """Do what `fetch` does, for a source that knows no offset."""
         return _as_batch(self._supply(limit))
 
     def confirm(self, offset: int) -> None:
@@ -121,6 +126,68 @@ class BotSource(Source):
         if isinstance(reply, UpdateBatch) and len(reply) == reply.size:
             self.json = reply.json
         return _as_batch(reply)
+
+
+class FedSource(Source):
+    """Updates for a bot from a source that is not its `get_updates`; both are prepared, cut and closed together."""
+
+    def __init__(self, bot: object, source: Source) -> None:
+        super().__init__(source.fetch_some, bot, 0.0, 0.0)
+        self._source = source
+
+    @property
+    def is_interruptible(self) -> bool:
+        """True when a pending fetch can be aborted from another thread."""
+        return self._source.is_interruptible
+
+    def init(self) -> None:
+        """Prepare the bot, then the supplier. *Blocks* as long as they do."""
+        super().init()
+        self._source.init()
+
+    def interrupt(self) -> None:
+        """Abort a pending fetch, and a call of the bot's `init`."""
+        super().interrupt()
+        self._source.interrupt()
+
+    def close(self) -> None:
+        """Let both release what they hold."""
+        try:
+            self._source.close()
+        finally:
+            super().close()
+
+    def pause_s(self, fetched: int, limit: int) -> float:
+        """Return what the source wants to wait."""
+        return self._source.pause_s(fetched, limit)
+
+
+class Offers:
+    """A supplier that has no updates: all of them come by `RunnerHandle.offer`.
+
+    ::
+
+        handle = run(bot, source=Offers())
+        handle.offer(update)
+
+    Thread-safety: one runner at a time; `interrupt` from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+
+    def init(self) -> None:
+        """Begin anew."""
+        self._is_over.clear()
+
+    def supply(self, limit: int) -> list[Update]:
+        """Return nothing. *Blocks* until `interrupt`."""
+        self._is_over.wait()
+        return []
+
+    def interrupt(self) -> None:
+        """End the wait."""
+        self._is_over.set()
 
 
 def _as_batch(reply: Any) -> list[Update]:

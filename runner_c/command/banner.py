@@ -4,6 +4,7 @@ import re
 
 from runner_c.command.build import describe_python
 from runner_c.command.settings import Settings
+from runner_c.command.webhook import LISTEN_DEFAULT
 from runner_c.version import __version__
 
 __all__ = ["banner", "bot_name"]
@@ -29,6 +30,8 @@ def banner(settings: Settings, target: str, bot: object, playground: str | None)
         f"bot {name}, target {target}" if name else f"target {target}",
         f"concurrency {settings.concurrency}, ack {ack}, store {store or 'none'}{note}",
     ]
+    if settings.webhook:
+        lines.append(f"webhook {settings.webhook}, served on http://{settings.listen or LISTEN_DEFAULT}")
     if playground:
         lines.append(f"playground {playground} - open it in a browser and talk to the bot")
     lines.append(f"stop with Ctrl-C or TERM: waits up to {settings.grace:g} s for handlers; once more stops now")

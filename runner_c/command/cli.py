@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
 from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
 from runner_c.command.signals import Event, Held, Inbox, Outcome, leave, supervise
 from runner_c.command.target import Target, load
+from runner_c.command.webhook import AddressInUse, WebhookEntrance
 from runner_c.errors import ConfigError, StoreError, StoreInUse
 from runner_c.secret import describe_error
 from runner_c.version import __version__
@@ -103,6 +104,7 @@ class _Start:
         self, settings: Settings, token: str | None, scrubber: Scrubber, stack: ExitStack, folder: Path
     ) -> None:
         self.settings = settings
+        self.stack = stack
         # In the folder of the start, wherever the target goes when it is imported.
         self.store = settings.store_url
         if self.store and self.store.startswith("sqlite:"):
@@ -165,21 +167,20 @@ class _Start:
             return supervise(handle, self.settings.grace, inbox, self.scrubber.clean)
 
     def _begin(self, inbox: Inbox) -> "RunnerHandle":
-        """Start the runner, as soon as the one before it lets go of the store: a redeploy has both for a while.
+        """Start the runner, as soon as the one before it lets go of store and port: a redeploy has both for a while.
 
         Raises:
-            StoreInUse: it did not within `STORE_WAIT_S`.
+            StoreInUse, AddressInUse: it did not within `STORE_WAIT_S`.
             KeyboardInterrupt: a signal came while it was waited for.
         """
-        from runner_c import run
-
+        begin = self._way_in()
         bot: Any = self.target.bot
         latest = time.monotonic() + STORE_WAIT_S
         is_told = False
         while True:
             try:
-                return run(bot, store=self.store, **_run_options(self.settings))
-            except StoreInUse as error:
+                return begin(bot, self.store, _run_options(self.settings))
+            except (StoreInUse, AddressInUse) as error:
                 if time.monotonic() >= latest:
                     raise
                 if not is_told:
@@ -189,6 +190,29 @@ class _Start:
                 is_told = True
             if inbox.get(STORE_LOOK_S) is Event.STOP:
                 raise KeyboardInterrupt
+
+    def _way_in(self) -> "Callable[[Any, str | None, dict[str, Any]], RunnerHandle]":
+        """Return what starts the runner: with a webhook, or polling."""
+        if self.settings.webhook:
+            token = getattr(self.target.bot, "token", None)
+            return WebhookEntrance(self.settings, token if isinstance(token, str) else None, self.stack).begin
+        from runner_c import run
+
+        if self.settings.remove_webhook:
+            self._remove_webhook()
+        return lambda bot, store, options: run(bot, store=store, **options)
+
+    def _remove_webhook(self) -> None:
+        api: Any = getattr(self.target.bot, "api", None)
+        if not callable(getattr(api, "call", None)):
+            raise UsageError("--remove-webhook: the target has no api to call deleteWebhook with")
+        try:
+            api.call("deleteWebhook")
+        except Exception as error:
+            if exit_code.of_error(error) == exit_code.UNAUTHORIZED:
+                return  # polling says the same, with the right exit code
+            raise UsageError(f"--remove-webhook: {describe_error(error)}") from None
+        log.info("the webhook is removed", extra={"action": "webhook.removed"})
 
     def _open_playground(self, address: str, stack: ExitStack) -> None:
         from pyruntime.testing.playground import Playground

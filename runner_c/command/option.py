@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runner_c.secret import hide_tokens
+
 __all__ = ["OPTIONS", "PLAYGROUND_PORT", "Option"]
 
 PLAYGROUND_PORT = 8081
@@ -146,6 +148,25 @@ def url(value: object) -> str:
     raise ValueError("expects an address such as http://127.0.0.1:8081")
 
 
+def webhook_url(value: object) -> str:
+    """Read the address under which Telegram reaches the bot."""
+    found = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"https?://[^/@\s?#]+(/[^\s?#]*)?", found):
+        raise ValueError("expects an address such as https://example.org/telegram, without user name, ? and #")
+    if hide_tokens(found) != found:
+        raise ValueError("expects an address without the token; a secret of its own keeps strangers out")
+    return found
+
+
+def host_and_port(value: object) -> str:
+    """Read HOST:PORT, :PORT or PORT to listen on; without a host it is this machine only."""
+    said = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    found = address(f":{said}" if said.isdigit() else said) if said else None
+    if found is None or found == PLAYGROUND_DEFAULT:
+        raise ValueError("expects HOST:PORT such as 127.0.0.1:8080")
+    return found
+
+
 def address(value: object) -> str | None:
     """Read HOST:PORT for the playground; true means the default address and false none."""
     try:
@@ -221,6 +242,28 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "HOST:PORT",
         f"chat with the bot on a local page, port {PLAYGROUND_PORT} or any free one: no token, no network",
+    ),
+    Option(
+        "webhook",
+        webhook_url,
+        None,
+        "URL",
+        "take updates at this address of a reverse proxy instead of polling; the webhook is set at the start",
+        unset="none: the bot is polled",
+    ),
+    Option(
+        "listen", host_and_port, None, "HOST:PORT", "where the webhook is served, in plain HTTP", unset="127.0.0.1:8080"
+    ),
+    Option(
+        "webhook_connections", whole_number(1, 100), 40, "N", "requests that Telegram makes at the same time; 1 to 100"
+    ),
+    Option(
+        "remove_webhook",
+        boolean,
+        False,
+        "",
+        "with --webhook: remove it at the end; without: remove one that is set, then poll",
+        is_switch=True,
     ),
     Option("log_level", one_of("debug", "info", "warning", "error"), "info", "LEVEL", "debug, info, warning or error"),
     Option("log_format", one_of("text", "json"), "text", "text|json", "text, or one JSON object a line"),

@@ -56,6 +56,10 @@ class Settings:
     api_root: str | None
     token_file: str | None
     playground: str | None
+    webhook: str | None
+    listen: str | None
+    webhook_connections: int
+    remove_webhook: bool
     log_level: str
     log_format: str
     log_file: str | None

@@ -260,7 +260,7 @@ def _explain(error: BaseException, code: int) -> str:
     if code == exit_code.UNAUTHORIZED:
         return f"the Bot API refused the token ({said}): check BOT_TOKEN"
     if code == exit_code.CONFLICT:
-        return f"another process polls this bot, or a webhook is set ({said}): stop it, or call deleteWebhook"
+        return f"another process polls this bot, or a webhook is set ({said}): stop it, or use --remove-webhook"
     return f"the runner ended with {said}"
 
 

@@ -86,10 +86,11 @@ def test_each_option_can_be_set_in_all_three_places(tmp_path: Path, option: Opti
     words = {"store": "none", "ack": "done", "allowed_updates": "message,poll", "drop_pending": "true"}
     words |= {"on_timeout": "abandon", "api_root": "http://localhost:1", "token_file": "t", "log_file": "l"}
     words |= {"playground": "127.0.0.1:9", "log_level": "debug", "log_format": "json"}
+    words |= {"webhook": "https://example.org/x", "remove_webhook": "true"}
     name = option.name
     word = words.get(name, "7")
     flag = "--" + name.replace("_", "-")
-    by_flag = settle(tmp_path, "b", *([flag] if name == "drop_pending" else [flag, word]))
+    by_flag = settle(tmp_path, "b", *([flag] if option.is_switch else [flag, word]))
     by_variable = settle(tmp_path, "b", **{"RUNNER_" + name.upper(): word})
     (tmp_path / "runner_c.toml").write_text(f"{name} = {word if word in ('7', 'true') else repr(word)}\n")
     by_file = settle(tmp_path, "b")
