@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import unquote
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from pyruntime.argument import check_whole_number
 from pyruntime.webhook.answer import Answer, Refused
@@ -231,9 +232,7 @@ class WebhookApp:
 
     # Requests
 
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as WSGI wants it. *Blocks* until the update is durable, if there is a store."""
         try:
             answer = self._answer(environ)
@@ -267,7 +266,8 @@ class WebhookApp:
                 raise Refused(404, "there is nothing here")
         refuse_stranger(self._secret, environ.get(_SECRET_KEY))
         body = read_body(environ, MAX_BODY_BYTES)
-        if environ.get("wsgi.multiprocess"):
+        # A bridge from ASGI cannot know, and says that there are several to be on the safe side.
+        if environ.get("wsgi.multiprocess") and "asgi.scope" not in environ:
             self._tell(
                 "the server has several processes, and the order of a chat needs one: use one worker with threads "
                 "(gunicorn --workers 1 --threads 40), or python -m runner_c TARGET --webhook beside them"
