@@ -1,4 +1,4 @@
-"""Wait in the main thread for the end of a runner or for a signal, and act on it.
+"""Wait for the end of a runner or for a signal, and act on it.
 
 **Guarantees**
 
@@ -9,7 +9,8 @@
   thread between two of its instructions: a signal that comes when that thread is just about to wait would be seen only
   after the wait. So the interpreter's C handler writes the number into a pipe, and a thread of its own reads it there.
 
-**Assumes** that it runs in the main thread, where alone signal handlers can be set.
+**Assumes** that an `Inbox` is entered in the main thread, where alone signal handlers can be set. `supervise` may run
+in another one, beside a script that has the main thread.
 """
 
 import enum
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner_c.command import exit_code
 from runner_c.command.logs import flush
@@ -51,6 +52,7 @@ class Event(enum.Enum):
     """Name what the main thread is woken for."""
 
     STOP = enum.auto()
+    END = enum.auto()  # the program itself wants to stop, which it may say more than once
     RESTART = enum.auto()
     PRINT_STACKS = enum.auto()
     ENDED = enum.auto()
@@ -99,9 +101,14 @@ class Held:
 
 
 class Inbox:
-    """Collect signals for the main thread while it is entered; a signal that was ignored before stays ignored."""
+    """Collect signals while it is entered; a signal that was ignored before stays ignored.
+
+    With `is_main_interrupted` a signal that stops also raises KeyboardInterrupt in the main thread: for the time in
+    which that runs somebody's script and nobody supervises a run.
+    """
 
     def __init__(self) -> None:
+        self.is_main_interrupted = False
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._before: dict[signal.Signals, Any] = {}
         self._out, self._in = os.pipe()
@@ -117,7 +124,7 @@ class Inbox:
             before = signal.getsignal(number)
             if before is not signal.SIG_IGN:
                 self._before[number] = before
-                signal.signal(number, _leave_it_to_the_pipe)
+                signal.signal(number, self._on_signal)
         self._mask_before = signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
         return self
 
@@ -144,17 +151,26 @@ class Inbox:
         except queue.Empty:
             return None
 
+    def interrupt_main(self) -> None:
+        """Raise KeyboardInterrupt in the main thread, as Ctrl-C does; it ends a wait. Thread-safety: any thread."""
+        self.is_main_interrupted = True
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Be there, so that the signal does not do what it does by default; the pipe tells what has to be done."""
+        if self.is_main_interrupted and SIGNALS[signal.Signals(number)] is Event.STOP:
+            raise KeyboardInterrupt
+
     def _read(self) -> None:
         while True:
             for number in os.read(self._out, 64):
                 if number == 0:
                     return
-                if number in self._before:
+                # A handler that the program has set since acts in place of ours.
+                if number in self._before and signal.getsignal(number) == self._on_signal:
                     self.put(SIGNALS[signal.Signals(number)])
-
-
-def _leave_it_to_the_pipe(number: int, frame: FrameType | None) -> None:
-    """Be there, so that the signal does not do what it does by default."""
 
 
 class _Stop:
@@ -186,12 +202,20 @@ def supervise(handle: "RunnerHandle", grace_s: float, inbox: Inbox, clean: Calla
 
     Args: grace_s, seconds that a stop waits for handlers; clean, takes tokens out of what USR1 prints.
     Blocks: as long as the bot runs. A second signal ends the process from in here.
+    Raises: what a signal handler of the program's own raises while this waits in the main thread; after the stop.
     """
     handle.task().add_done_callback(lambda _: inbox.put(Event.ENDED))
     stop: _Stop | None = None
     is_restart = False
+    raised: BaseException | None = None
     while True:
-        event = inbox.get(stop.left_s() if stop else None)
+        try:
+            event = inbox.get(stop.left_s() if stop else None)
+        except BaseException as error:
+            raised = error
+            event = Event.END
+        if event is Event.ENDED and not handle.task().done():
+            continue  # that was the run before this one
         if event is Event.PRINT_STACKS:
             print_stacks(handle, sys.stderr, clean)
         elif event is Event.STOP and stop and not is_restart:
@@ -199,17 +223,20 @@ def supervise(handle: "RunnerHandle", grace_s: float, inbox: Inbox, clean: Calla
         elif event is Event.STOP and stop:
             is_restart = False
             log.info("stopping for good instead of restarting", extra={"action": "runner.stopping"})
-        elif event in (Event.STOP, Event.RESTART, Event.ENDED) and stop is None:
+        elif event in (Event.STOP, Event.END, Event.RESTART, Event.ENDED) and stop is None:
             is_restart = event is Event.RESTART
             if event is not Event.ENDED:
                 reason = "restarting" if is_restart else "stopping"
                 log.info("%s: waiting up to %g s for handlers", reason, grace_s, extra={"action": f"runner.{reason}"})
             stop = _Stop(handle, grace_s, inbox)
         elif stop and (event is Event.STOPPED or event is None):
-            return _outcome(handle, stop, is_restart)
+            outcome = _outcome(handle, stop, is_restart)
+            if raised is not None:
+                raise raised
+            return outcome
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End the process now, with the log written, whatever its threads do. Does not return."""
     flush()
     for stream in (sys.stdout, sys.stderr):

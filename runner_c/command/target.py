@@ -1,8 +1,9 @@
 """Find the bot that TARGET names.
 
-TARGET is `module[:attribute]` or `path/to/file.py[:attribute]`. Without an attribute the bot is the name `bot`, or
-the only object of the module that a runner accepts, or what `create_bot()` returns. Each way in which this can fail
-is a `UsageError` of one line that says where to look; an error raised by the user's code is shown with its place.
+TARGET is `module[:attribute]` or `path/to/file.py[:attribute]`. Without an attribute the bot is the name `bot`, or the
+only object of the module that a runner accepts (a bot of another framework is one if there is an adapter for it), or
+what `create_bot()` returns. Each way in which this can fail is a `UsageError` of one line that says where to look; an
+error raised by the user's code is shown with its place.
 """
 
 import importlib
@@ -19,9 +20,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from runner_c.adapter import adapted
 from runner_c.command.settings import UsageError, nearest
+from runner_c.errors import ConfigError
 
-__all__ = ["Target", "is_accepted", "load"]
+__all__ = ["Target", "is_accepted", "load", "put_on_path", "run_code", "search", "split"]
 
 Result = TypeVar("Result")
 
@@ -41,13 +44,15 @@ class Target:
 
 
 def is_accepted(thing: object) -> bool:
-    """Tell whether a runner accepts this object: it has get_updates and handle_update.
+    """Tell whether a runner accepts this object: it has get_updates and handle_update, or an adapter gives it them.
 
     Names that only `__getattr__` invents do not count, or every client that makes methods on the fly would be a bot.
+
+    Raises: ConfigError, if an adapter refuses it.
     """
-    if isinstance(thing, (type, ModuleType)):
+    if isinstance(thing, (type, ModuleType)) or inspect.getattr_static(thing, "get_updates", None) is None:
         return False
-    return all(inspect.getattr_static(thing, name, None) is not None for name in NEEDED)
+    return inspect.getattr_static(thing, "handle_update", None) is not None or adapted(thing, NEEDED) is not thing
 
 
 def load(text: str) -> Target:
@@ -58,7 +63,7 @@ def load(text: str) -> Target:
 
     Raises: UsageError. Its `__cause__` is the user's exception, if one was raised.
     """
-    location, colon, attribute = _split(text)
+    location, colon, attribute = split(text)
     if colon and not attribute:
         raise UsageError(f"{text}: a name must follow the colon, as in {location}:bot")
     if location.endswith(".py"):
@@ -68,10 +73,11 @@ def load(text: str) -> Target:
     if attribute:
         found = _attribute(module, attribute, location)
         return _accept(found, f"{location}:{attribute}")
-    return _search(module, location)
+    return search(module, location)
 
 
-def _split(text: str) -> tuple[str, str, str]:
+def split(text: str) -> tuple[str, str, str]:
+    """Return what a target consists of: module or file, the colon or nothing, the attribute or nothing."""
     head, colon, tail = text.rpartition(":")
     if colon and not tail.endswith(".py") and os.sep not in tail and (len(head) > 1 or not head.isalpha()):
         return head, colon, tail
@@ -88,9 +94,9 @@ def _import_file(path: Path) -> ModuleType:
         names.insert(0, root.name)
         root = root.parent
     if len(names) > 1 and MODULE.fullmatch(".".join(names)):
-        _put_on_path(root)
-        return _run(lambda: importlib.import_module(".".join(names)), str(path))
-    _put_on_path(path.parent)
+        put_on_path(root)
+        return run_code(lambda: importlib.import_module(".".join(names)), str(path))
+    put_on_path(path.parent)
     name = path.stem if path.stem not in sys.modules else f"runner_c_target_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -98,7 +104,7 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
     sys.modules[name] = module
-    _run(lambda: loader.exec_module(module), str(path))
+    run_code(lambda: loader.exec_module(module), str(path))
     return module
 
 
@@ -106,9 +112,9 @@ def _import_module(name: str) -> ModuleType:
     if os.sep in name or not MODULE.fullmatch(name):
         hint = f"; for a file give its whole name, {name}.py" if Path(f"{name}.py").is_file() else ""
         raise UsageError(f"{name} is neither a module (package.module) nor a .py file{hint}")
-    _put_on_path(Path.cwd())
+    put_on_path(Path.cwd())
     try:
-        return _run(lambda: importlib.import_module(name), name)
+        return run_code(lambda: importlib.import_module(name), name)
     except UsageError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and cause.name and (name + ".").startswith(cause.name + "."):
@@ -120,17 +126,20 @@ def _import_module(name: str) -> ModuleType:
         raise
 
 
-def _put_on_path(folder: Path) -> None:
+def put_on_path(folder: Path) -> None:
+    """Let modules in a folder be imported, before those of all others."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
-def _run(call: Callable[[], Result], name: str) -> Result:
+def run_code(call: Callable[[], Result], name: str) -> Result:
     """Call user code; turn whatever it raises into one line with the place in the user's own files."""
     try:
         return call()
     except SystemExit as error:
         raise UsageError(f"{_place(error, name)}: the module ended the program by sys.exit({error.code!r})") from error
+    except UsageError:
+        raise
     except Exception as error:
         try:
             message = " ".join(str(error).split())
@@ -174,7 +183,11 @@ def _attribute(module: ModuleType, attribute: str, location: str) -> object:
     return found
 
 
-def _search(module: ModuleType, location: str) -> Target:
+def search(module: ModuleType, location: str) -> Target:
+    """Find the bot in a module that was imported.
+
+    Raises: UsageError, if there is none, or more than one.
+    """
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     if "bot" in public and not isinstance(public["bot"], ModuleType):
         return _accept(public["bot"], f"{location}:bot")
@@ -182,7 +195,7 @@ def _search(module: ModuleType, location: str) -> Target:
     different = {id(value): name for name, value in reversed(accepted.items())}
     if len(different) == 1:
         name = next(iter(different.values()))
-        return Target(accepted[name], f"{location}:{name}")
+        return _accept(accepted[name], f"{location}:{name}")
     if different:
         found = ", ".join(name for name in accepted if name in different.values())
         first = next(iter(accepted))
@@ -201,8 +214,13 @@ def _accept(found: object, name: str) -> Target:
         raise UsageError(f"{name} is an async function: runner_c runs synchronous bots")
     if inspect.isroutine(found):
         made = found
-        found = _run(lambda: made(), name)
+        found = run_code(lambda: made(), name)
         name += "()"
+    if not isinstance(found, type):
+        try:
+            found = adapted(found, NEEDED)
+        except ConfigError as error:
+            raise UsageError(f"{name}: {error}") from error
     missing = [needed for needed in NEEDED if not callable(getattr(found, needed, None))]
     if isinstance(found, type):
         raise UsageError(f"{name} is a class: give an object of it, or a function that makes one")

@@ -19,7 +19,7 @@ from pyruntime.testing import FakeBotApi
 Start = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_THE_COMMAND_LINE = ("echo", "counter", "slow_and_fast", "plain_object", "orders")
+ON_THE_COMMAND_LINE = ("echo", "counter", "slow_and_fast", "plain_object", "orders", "telebot_bot")
 
 
 @pytest.fixture
@@ -116,6 +116,24 @@ def test_a_plain_object_runs_without_the_bot_layer(run_example: Start, api: Fake
     begun = time.monotonic()
     assert program.stop() == 0
     assert time.monotonic() - begun < 5, "the stop waited for the long poll"
+
+
+def test_a_telebot_bot_runs_unchanged(run_example: Start, api: FakeBotApi) -> None:
+    program = run_example("telebot_bot")
+    chat = api.chat(1)
+    for text, answer in (
+        ("/start", "What is your name?"),
+        ("Ada", "Hello Ada. /count counts your messages, /stop ends it."),
+        ("hello", "hello"),
+        ("/count", "0"),
+        ("one", "1"),
+        ("two", "2"),
+        ("/stop", "Stopped."),
+        ("three", "three"),
+    ):
+        chat.send(text)
+        assert chat.reply()["text"] == answer
+    assert program.stop() == 0
 
 
 def test_flask_serves_the_site_beside_the_polling(launch: Start, api: FakeBotApi, tmp_path: Path) -> None:
