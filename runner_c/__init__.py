@@ -30,6 +30,7 @@ from runner_c.errors import (
     KeyDeadlock,
     MalformedReply,
     RunnerError,
+    SourceBroken,
     Stopped,
     StoreDamaged,
     StoreError,
@@ -40,6 +41,8 @@ from runner_c.errors import (
 from runner_c.gate import Gate
 from runner_c.launch import run
 from runner_c.protocols import RunnableBot, Storage, Supplier, Update, UpdateBatch
+from runner_c.recording import Recorder
+from runner_c.replay import Replay
 from runner_c.runner import RunnerHandle, create_runner
 from runner_c.sequentialize import Sequentialize, sequentialize
 from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequential_sink
@@ -61,10 +64,13 @@ __all__ = [
     "MemoryStorage",
     "Offers",
     "Overdue",
+    "Recorder",
+    "Replay",
     "RunnableBot",
     "RunnerError",
     "RunnerHandle",
     "Sequentialize",
+    "SourceBroken",
     "Stats",
     "StopReport",
     "Stopped",

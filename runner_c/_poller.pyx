@@ -8,8 +8,9 @@ Guarantees
     - An unchanged offset is asked for again no sooner than 0.5 s after the last time, so that the server does not cut
       the batch to one update.
     - Every wait here (for room, between polls, after a failure, in a pause) ends at once when the run stops.
-    - A failure is retried for as long as the policy says; `retry_after` is obeyed instead of the back-off. 401, 404
-      and a ConfigError end the run, and so does a minute of nothing but 409.
+    - What a stop leaves over of a batch is given back to the source.
+    - A failure is retried for as long as the policy says; `retry_after` is obeyed instead of the back-off. 401, 404,
+      a ConfigError and a SourceBroken end the run, and so does a minute of nothing but 409.
 Assumes
     - One thread runs `run`; `confirm` is called after it has ended, or not at all.
 """
@@ -22,7 +23,7 @@ from libc.stdint cimport int64_t
 from runner_c._intake cimport is_update
 from runner_c._sink cimport Sink
 
-from runner_c.errors import ConfigError
+from runner_c.errors import ConfigError, SourceBroken
 
 logger = logging.getLogger("runner_c")
 
@@ -190,6 +191,8 @@ cdef class Poller:
             offset = None if last is None else last + 1
             if batch and self._journal.admission.append(batch, offset, is_patient=True, json=self._source.json):
                 self._pass(last, False)
+            elif batch:
+                self._source.give_back(batch)
             return None
         while batch:
             taken = self._sink.admit(batch)
@@ -197,6 +200,7 @@ cdef class Poller:
                 self._pass(last_id(batch[:taken]), self._sink.is_last_known)
                 batch = batch[taken:]
             elif self._is_done_mode or not self._sink.wait_for_room():
+                self._source.give_back(batch)
                 return None
 
     cdef object _pass(self, last, bint is_known):
@@ -239,7 +243,7 @@ cdef class Poller:
         cdef double delay_s
         code = getattr(error, "error_code", None)
         self.failures += 1
-        if code == 401 or code == 404 or isinstance(error, ConfigError):
+        if code == 401 or code == 404 or isinstance(error, (ConfigError, SourceBroken)):
             raise error
         if code == 409:
             if self._conflict_since_s < 0:

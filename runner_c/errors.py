@@ -8,6 +8,7 @@
     │   ├── ForkedProcess          a runner used in a child process that a fork made
     │   ├── KeyDeadlock            waiting for a key deeper in the stack would never end
     │   ├── MalformedReply         a source that returned something other than a list of updates
+    │   ├── SourceBroken           a source of one's own that can give nothing any more
     │   ├── StoreError             what the store cannot do, for good
     │   │   ├── StoreDamaged       its file is damaged, or is no store
     │   │   ├── StoreInUse         another runner has it
@@ -32,6 +33,7 @@ __all__ = [
     "KeyDeadlock",
     "MalformedReply",
     "RunnerError",
+    "SourceBroken",
     "Stopped",
     "StoreDamaged",
     "StoreError",
@@ -59,6 +61,10 @@ class KeyDeadlock(RunnerError):
 
 class MalformedReply(RunnerError):
     """The source did not return a list of updates. Retried with back-off like any other failure of a poll."""
+
+
+class SourceBroken(RunnerError):
+    """A source cannot go on, as a generator that has raised; the error that broke it is the cause. It ends the run."""
 
 
 class StoreError(RunnerError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from queue import Queue
 from typing import Any, cast
 
 from runner_c.adapter import adapted
@@ -11,6 +12,7 @@ from runner_c.deadline import Overdue
 from runner_c.errors import ConfigError
 from runner_c.option_check import function_of_one, kinds_of, plain_function, whole_number
 from runner_c.protocols import Keyer, RunnableBot, Supplier, Update
+from runner_c.recording import Recorder, recording_keyer
 from runner_c.runner import RunnerHandle, create_runner
 from runner_c.secret import traceback_of
 from runner_c.sequentialize import KeyFunction, Sequentialize, by_chat
@@ -26,7 +28,7 @@ logger = logging.getLogger("runner_c")
 def run(
     bot: RunnableBot | Any,
     *,
-    source: Source | Supplier | Callable[[int], Iterable[Update]] | Iterator[Update] | None = None,
+    source: Source | Supplier | Callable[[int], Iterable[Update]] | Iterator[Update] | Queue[Any] | None = None,
     concurrency: int = 500,
     backlog: int = 10_000,
     sequentialize: KeyFunction | Sequentialize | None = by_chat,
@@ -46,6 +48,7 @@ def run(
     max_attempts: int = 1,
     age_limits: Mapping[str, float] | bool | None = None,
     processes: int = 0,
+    record: Recorder | None = None,
     name: str | None = None,
 ) -> RunnerHandle:
     """Run a bot: handlers in parallel, each chat in order. Returns at once; `wait()` on the result waits for the end.
@@ -54,8 +57,8 @@ def run(
         bot: any object with `get_updates` and `handle_update` (see `protocols.RunnableBot`), such as `pyruntime.Bot`;
             or a bot of another framework for which there is an adapter, such as a `telebot.TeleBot`.
         source: where updates come from instead of the bot's `get_updates`: what `create_source` returned or accepts (a
-            generator, an object with ``supply(limit)``), or ``Offers()`` if all come by `offer`. When it has no more,
-            what was admitted is handled and the runner ends. None (default): the bot is polled.
+            generator, a queue, an object with ``supply(limit)``), or ``Offers()`` if all come by `offer`. When it has
+            no more, what was admitted is handled and the runner ends. None (default): the bot is polled.
         concurrency: the most handlers at the same time, 1 or more (default 500). A hard limit.
         backlog: the most updates held, running ones among them (default 10,000). Polling pauses when it is reached
             and goes on at three quarters of it.
@@ -91,6 +94,7 @@ def run(
         age_limits: None (default); True skips updates that waited here longer than Telegram takes an answer (inline
             queries 30 s; callback, shipping and pre-checkout queries 150 s); or a dict of seconds by kind.
         processes: 0; handlers run in threads of this process.
+        record: a `Recorder` that notes each update at its admission; it stays open. None (default): nothing is noted.
         name: how its threads are called; default "runner_c".
 
     Raises:
@@ -107,6 +111,10 @@ def run(
     if handler_timeout_s is None and on_timeout != "report":
         logger.warning("on_timeout does nothing without handler_timeout_s", extra={"action": "run.option_unused"})
     keyer = _keyer_of(bot, sequentialize)
+    if record is not None:
+        if not isinstance(record, Recorder):
+            raise ConfigError(f"record is a Recorder, as in Recorder('updates.jsonl'), not {type(record).__name__}")
+        keyer = recording_keyer(keyer, record)
     kinds = kinds_of(allowed_updates) if allowed_updates is not None else _derived_kinds(bot)
     sink = create_concurrent_sink(
         bot.handle_update,

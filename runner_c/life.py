@@ -32,6 +32,10 @@ from runner_c.stats import Stats, StopReport
 
 __all__ = ["Life"]
 
+SOURCE_WAIT_S = 0.05
+"""How long a source that cannot be interrupted and confirms nothing has to return, when the run stops."""
+STORE_LOOK_S = 0.02
+"""How often a run whose source has ended looks whether something still waits in the store."""
 INTERRUPT_EVERY_S = 0.02
 INTERRUPT_LEAST_S = 0.5
 """How long a poll is interrupted again and again at the least, even if the deadline of the stop has passed."""
@@ -262,6 +266,10 @@ class Life:
         """Abort the pending poll and wait for its thread; without a way to abort it, until the deadline."""
         if self._poller_thread.ident is None:
             return
+        if not self._source.is_interruptible and not self._source.has_offset:
+            # Such as a generator that waits for who knows what: what it still gives is given back, or told of.
+            self._poller_thread.join(SOURCE_WAIT_S)
+            return
         # At the least so long, whatever the deadline: an interrupt that comes just before the poll hits nothing.
         least_ns = time.monotonic_ns() + int(INTERRUPT_LEAST_S * 1e9) * self._source.is_interruptible
         while self._poller_thread.is_alive():
@@ -317,6 +325,8 @@ class Life:
 
     def _confirm(self) -> None:
         """Confirm what was handled, in a thread of its own so that a dead network cannot hold up the stop."""
+        if not self._source.has_offset:
+            return
         if self._poller_thread.is_alive():
             logger.warning(
                 "the source is still being polled, so what was handled last could not be confirmed: "
@@ -361,8 +371,20 @@ class Life:
         error = self.poller.run()
         if error is not None:
             self._fail(error)
-        elif not self._is_ending.is_set():
-            self.ask_to_stop(None)
+        else:
+            self._outlast_the_store()
+            if not self._is_ending.is_set():
+                self.ask_to_stop(None)
+
+    def _outlast_the_store(self) -> None:
+        """The source has no more: go on until all has ended, in the store and out of it, or the run is stopped."""
+        journal = self.journal
+        if journal is None:
+            return
+        # In the order in which updates go: out of the store, through the handlers, and maybe to another attempt.
+        while journal.admission.has_stored or _watch.size(self.sink) or _journal.delayed(self.sink):
+            if self._is_ending.wait(STORE_LOOK_S):
+                return
 
     def _fail(self, error: BaseException) -> None:
         """End the life with an error; what was admitted is still handled, within `FAILURE_GRACE_S`."""

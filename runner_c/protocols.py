@@ -66,7 +66,7 @@ class Supplier(Protocol):
     """Where the updates of `create_source` come from.
 
     A plain function ``supply(limit)`` or an iterator of updates serves as well. Optional: ``init()``, ``interrupt()``
-    and ``close()``, as for a bot.
+    and ``close()``, as for a bot, and ``give_back(updates)`` for what a stop has left over.
     """
 
     def supply(self, limit: int) -> Iterable[Update]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from runner_c.errors import ConfigError, MalformedReply
+from runner_c.errors import ConfigError, MalformedReply, SourceBroken
 from runner_c.option_check import seconds, share
 from runner_c.protocols import RunnableBot, Supplier, Update, UpdateBatch
+from runner_c.secret import describe_error
+
+logger = logging.getLogger("runner_c")
+
+QUEUE_LOOK_S = 0.05
+"""How often a source that waits for a queue looks whether the run stops, in seconds."""
 
 __all__ = ["BotSource", "FedSource", "Offers", "Source", "create_source"]
 
@@ -71,6 +79,15 @@ class Source:
         """Abort a pending fetch, if the supplier can."""
         self._call("interrupt")
 
+    def give_back(self, updates: list[Update]) -> None:
+        """Return to the supplier what a stop has left over; without its `give_back` the log tells of each."""
+        method = getattr(self._supplier, "give_back", None)
+        if callable(method):
+            method(updates)
+            return
+        for update in updates:
+            logger.error("a stop came before this update was taken: %r", update, extra={"action": "stop.not_taken"})
+
     def close(self) -> None:
         """Let the supplier release what it holds; it may be used again."""
         self._call("close")
@@ -109,6 +126,9 @@ class BotSource(Source):
     def fetch(self, offset: int | None, limit: int) -> list[Update]:
         """Poll; confirms everything before `offset`."""
         return self.poll(offset, limit, self._poll_timeout_s)
+
+    def give_back(self, updates: list[Update]) -> None:
+        """Do nothing: what was not taken is not confirmed, and comes again."""
 
     def confirm(self, offset: int) -> None:
         """Confirm everything before `offset` by a poll that waits for nothing and whose reply is dropped."""
@@ -150,6 +170,10 @@ class FedSource(Source):
         super().interrupt()
         self._source.interrupt()
 
+    def give_back(self, updates: list[Update]) -> None:
+        """Return to the supplier what a stop has left over."""
+        self._source.give_back(updates)
+
     def close(self) -> None:
         """Let both release what they hold."""
         try:
@@ -160,6 +184,61 @@ class FedSource(Source):
     def pause_s(self, fetched: int, limit: int) -> float:
         """Return what the source wants to wait."""
         return self._source.pause_s(fetched, limit)
+
+
+class _QueueSupplier:
+    """The updates that somebody puts into a `queue.Queue`; None ends the run."""
+
+    def __init__(self, updates: queue.Queue[Any]) -> None:
+        self._queue = updates
+        self._is_over = threading.Event()
+        self._has_ended = False
+
+    def init(self) -> None:
+        self._is_over.clear()
+        self._has_ended = False
+
+    def supply(self, limit: int) -> list[Update]:
+        found: list[Update] = []
+        while not self._has_ended and len(found) < limit and not self._is_over.is_set():
+            try:
+                update = self._queue.get(block=not found, timeout=QUEUE_LOOK_S)
+            except queue.Empty:
+                if found:
+                    break
+                continue
+            self._has_ended = update is None
+            if update is not None:
+                found.append(update)
+        if self._has_ended and not found:
+            raise StopIteration
+        return found
+
+    def interrupt(self) -> None:
+        self._is_over.set()
+
+    def give_back(self, updates: list[Update]) -> None:
+        with self._queue.mutex:
+            # At the head, in their order, and whatever the size of the queue: they came out of it.
+            self._queue.queue.extendleft(reversed(updates))
+            self._queue.not_empty.notify()
+
+
+class _GeneratorSupplier:
+    """The updates of an iterator. A generator that has raised is at its end, which must not look like one."""
+
+    def __init__(self, updates: Iterator[Update]) -> None:
+        self._updates = updates
+
+    def supply(self, limit: int) -> list[Update]:
+        try:
+            return [next(self._updates)]
+        except StopIteration:
+            raise
+        except Exception as error:
+            if isinstance(self._updates, Generator):
+                raise SourceBroken(f"the generator of updates failed: {describe_error(error)}") from error
+            raise
 
 
 class Offers:
@@ -198,7 +277,7 @@ def _as_batch(reply: Any) -> list[Update]:
 
 
 def create_source(
-    supplier: Supplier | Callable[[int], Iterable[Update]] | Iterator[Update],
+    supplier: Supplier | Callable[[int], Iterable[Update]] | Iterator[Update] | queue.Queue[Any],
     *,
     speed_traffic_balance: float = 0.0,
     max_delay_s: float = 0.5,
@@ -206,8 +285,11 @@ def create_source(
     """Make a source for `create_runner`.
 
     Args:
-        supplier: an object with ``supply(limit)``, such a function, or an iterator of updates. Each update is a dict
-            with an integer ``update_id``; ids that were seen in the last 48 h are dropped.
+        supplier: an object with ``supply(limit)``, such a function, an iterator of updates, or a `queue.Queue` (in
+            which None ends the run). Each update is a dict with an integer ``update_id``; ids that were seen in the
+            last 48 h are dropped. When it has no more (StopIteration), what was admitted is handled and the run ends.
+            A generator that raises ends it with `SourceBroken`. What a stop leaves over of a batch goes to the
+            supplier's ``give_back(updates)`` if it has one (a queue has), else the log tells of it.
         speed_traffic_balance: 0.0 (default) fetches again at once; 1.0 waits for up to `max_delay_s` after a batch
             that was not full, to fetch fewer and fuller batches.
         max_delay_s: the longest such wait, in seconds (default 0.5).
@@ -218,12 +300,14 @@ def create_source(
     supply = getattr(supplier, "supply", None)
     if callable(supply):
         return Source(supply, supplier, speed_traffic_balance, max_delay_s)
+    if isinstance(supplier, queue.Queue):
+        queued = _QueueSupplier(supplier)
+        return Source(queued.supply, queued, speed_traffic_balance, max_delay_s)
     if isinstance(supplier, Iterator):
-        iterator = supplier
-        return Source(lambda limit: [next(iterator)], None, speed_traffic_balance, max_delay_s)
+        return Source(_GeneratorSupplier(supplier).supply, None, speed_traffic_balance, max_delay_s)
     if callable(supplier):
         return Source(supplier, supplier, speed_traffic_balance, max_delay_s)
     raise ConfigError(
-        "a supplier has a method supply(limit), is such a function, or an iterator of updates; "
+        "a supplier has a method supply(limit), is such a function, an iterator of updates or a queue; "
         f"{type(supplier).__name__} is not"
     )

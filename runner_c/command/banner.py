@@ -3,6 +3,7 @@
 import re
 
 from runner_c.command.build import describe_python
+from runner_c.command.replay import is_real, speed_words
 from runner_c.command.settings import Settings
 from runner_c.command.webhook import LISTEN_DEFAULT
 from runner_c.version import __version__
@@ -32,6 +33,12 @@ def banner(settings: Settings, target: str, bot: object, playground: str | None)
     ]
     if settings.webhook:
         lines.append(f"webhook {settings.webhook}, served on http://{settings.listen or LISTEN_DEFAULT}")
+    if settings.replay:
+        where = "the server of --api-root" if is_real(settings) else "a fake server in this process"
+        where = "the playground" if playground else where
+        lines.append(f"replaying {settings.replay}, {speed_words(settings.replay_speed)}; calls go to {where}")
+    if settings.record:
+        lines.append(f"recording to {settings.record}")
     if playground:
         lines.append(f"playground {playground} - open it in a browser and talk to the bot")
     lines.append(f"stop with Ctrl-C or TERM: waits up to {settings.grace:g} s for handlers; once more stops now")

@@ -25,6 +25,7 @@ from runner_c.command.ending import Ending
 from runner_c.command.import_watch import ImportWatch
 from runner_c.command.logs import Scrubber, flush, log, set_up
 from runner_c.command.option import OPTIONS, PLAYGROUND_DEFAULT, PLAYGROUND_PORT
+from runner_c.command.replay import ReplayEntrance, is_real, open_fake_server
 from runner_c.command.script import find_script
 from runner_c.command.script_run import ScriptRun
 from runner_c.command.settings import Settings, UsageError, parse, resolve, token_of
@@ -37,7 +38,8 @@ from runner_c.version import __version__
 
 if TYPE_CHECKING:
     from pyruntime.adapters.telebot import PollingCall
-    from runner_c import RunnerHandle
+    from pyruntime.testing import FakeBotApi
+    from runner_c import Recorder, RunnerHandle
 
 __all__ = ["main"]
 
@@ -142,6 +144,10 @@ class _Start:
         self.page: str | None = None
         if settings.playground:
             self._open_playground(settings.playground, stack)
+        self.fake: FakeBotApi | None = None
+        if settings.replay and not self.page and not is_real(settings):
+            self.fake = open_fake_server(stack)
+            self.token, self.api_root = self.fake.token, self.fake.url
         self.watch = GilWatch()
         self.polled: str | None = None
         self.inbox: Inbox | None = None
@@ -241,12 +247,15 @@ class _Start:
             KeyboardInterrupt: a signal came while it was waited for.
         """
         begin = self._way_in()
+        options = {**_run_options(self.settings), **wishes}
+        if self.settings.record:
+            options["record"] = self._recorder(self.settings.record)
         bot: Any = self.target.bot
         latest = time.monotonic() + STORE_WAIT_S
         is_told = False
         while True:
             try:
-                return begin(bot, self.store, {**_run_options(self.settings), **wishes})
+                return begin(bot, self.store, options)
             except (StoreInUse, AddressInUse) as error:
                 if time.monotonic() >= latest:
                     raise
@@ -259,7 +268,11 @@ class _Start:
                 raise KeyboardInterrupt
 
     def _way_in(self) -> "Callable[[Any, str | None, dict[str, Any]], RunnerHandle]":
-        """Return what starts the runner: with a webhook, or polling."""
+        """Return what starts the runner: on a recording, with a webhook, or polling."""
+        if self.settings.replay:
+            if self.settings.webhook:
+                raise UsageError("--replay and --webhook are two ways to get updates: keep one")
+            return ReplayEntrance(self.settings, self.fake, self.stack).begin
         if self.settings.webhook:
             token = getattr(self.target.bot, "token", None)
             return WebhookEntrance(self.settings, token if isinstance(token, str) else None, self.stack).begin
@@ -268,6 +281,13 @@ class _Start:
         if self.settings.remove_webhook:
             self._remove_webhook()
         return lambda bot, store, options: run(bot, store=store, **options)
+
+    def _recorder(self, path: str) -> "Recorder":
+        from runner_c import Recorder
+
+        recorder = Recorder(self.folder / path)
+        self.stack.callback(recorder.close)
+        return recorder
 
     def _remove_webhook(self) -> None:
         api: Any = getattr(self.target.bot, "api", None)
@@ -297,6 +317,7 @@ class _Start:
                 problem = error
                 continue
             stack.callback(playground.stop)
+            playground.server.world.knows_any_chat = bool(self.settings.replay)
             self.token, self.api_root, self.page = playground.token, playground.api_root, playground.url
             self.scrubber.add(playground.token)
             return
@@ -311,7 +332,7 @@ class _Start:
             changes: dict[str, str] = {}
             if self.token and (self._is_token_forced or not getattr(bot, "token", None)):
                 changes["token"] = self.token
-            if self.api_root and (self.page or settings.sources["api_root"] != "BOT_API_ROOT"):
+            if self.api_root and (self.page or self.fake or settings.sources["api_root"] != "BOT_API_ROOT"):
                 changes["api_root"] = self.api_root
             if changes:
                 configure(**changes)
@@ -321,7 +342,7 @@ class _Start:
     @property
     def _is_token_forced(self) -> bool:
         """True when the bot gets its token from here, even if it has one of its own."""
-        return bool(self.page or self.settings.token_file)
+        return bool(self.page or self.fake or self.settings.token_file)
 
     # -- telebot ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ A reader takes the raw value (text from the command line and the environment, an
 returns the value to use; it raises `ValueError` with what it expects, ready to be shown to the user.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,6 +149,18 @@ def url(value: object) -> str:
     raise ValueError("expects an address such as http://127.0.0.1:8081")
 
 
+def speed(value: object) -> float:
+    """Read a factor above 0, or `max`."""
+    if value == "max":
+        return math.inf
+    try:
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and 0 < float(value) <= 1e6:
+            return float(value)
+    except ValueError:
+        pass
+    raise ValueError("expects a factor above 0, such as 10, or max")
+
+
 def webhook_url(value: object) -> str:
     """Read the address under which Telegram reaches the bot."""
     found = value.strip() if isinstance(value, str) else ""
@@ -196,7 +209,7 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "URL",
         "where updates, sessions and dead letters are kept: sqlite:PATH, memory: or none",
-        unset="sqlite:<target>.runner.db; none with --playground, and with --ack fetch or done",
+        unset="sqlite:<target>.runner.db; none with --playground and --replay, and with --ack fetch or done",
     ),
     Option(
         "ack",
@@ -265,6 +278,16 @@ OPTIONS: tuple[Option, ...] = (
         "with --webhook: remove it at the end; without: remove one that is set, then poll",
         is_switch=True,
     ),
+    Option("record", text, None, "PATH", "note each update in this file, one JSON object a line, to be replayed later"),
+    Option(
+        "replay",
+        text,
+        None,
+        "PATH",
+        "run the bot on a recording instead of polling; calls go to a fake server, unless --api-root is given here",
+        unset="none: the bot is polled",
+    ),
+    Option("replay_speed", speed, 1.0, "N|max", "how much faster than it was; max leaves the pauses out"),
     Option("log_level", one_of("debug", "info", "warning", "error"), "info", "LEVEL", "debug, info, warning or error"),
     Option("log_format", one_of("text", "json"), "text", "text|json", "text, or one JSON object a line"),
     Option("log_file", text, None, "PATH", "write the log to this file too; processes may share it"),

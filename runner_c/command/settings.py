@@ -60,6 +60,9 @@ class Settings:
     listen: str | None
     webhook_connections: int
     remove_webhook: bool
+    record: str | None
+    replay: str | None
+    replay_speed: float
     log_level: str
     log_format: str
     log_file: str | None
@@ -73,7 +76,7 @@ class Settings:
         """
         if self.store is not None:
             return None if self.store == "none" else self.store
-        if self.playground or self.ack in ("fetch", "done") or self.target is None:
+        if self.playground or self.replay or self.ack in ("fetch", "done") or self.target is None:
             return None
         name = self.target.partition(":")[0] if not self.target.endswith(".py") else Path(self.target).stem
         return f"sqlite:{name}.runner.db"

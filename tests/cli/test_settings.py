@@ -87,6 +87,7 @@ def test_each_option_can_be_set_in_all_three_places(tmp_path: Path, option: Opti
     words |= {"on_timeout": "abandon", "api_root": "http://localhost:1", "token_file": "t", "log_file": "l"}
     words |= {"playground": "127.0.0.1:9", "log_level": "debug", "log_format": "json"}
     words |= {"webhook": "https://example.org/x", "remove_webhook": "true"}
+    words |= {"record": "r", "replay": "r"}
     name = option.name
     word = words.get(name, "7")
     flag = "--" + name.replace("_", "-")

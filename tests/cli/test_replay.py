@@ -1,0 +1,122 @@
+"""`--record` and `--replay`: what came once comes again, and nobody is spoken to by accident."""
+
+import json
+import signal
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyruntime.testing import FakeBotApi
+
+if TYPE_CHECKING:
+    from tests.conftest import Program
+
+Launch = Callable[..., "Program"]
+Write = Callable[[str, str], Path]
+
+NOTING = """
+import json
+from pyruntime import Bot
+
+bot = Bot()
+
+@bot.on("message:text")
+def answer(ctx):
+    if ctx.text == "5":
+        raise ValueError("five")
+    ctx.reply("you said " + ctx.text)
+    with open("answers", "a") as file:
+        file.write(json.dumps([ctx.chat_id, ctx.text]) + "\\n")
+"""
+
+
+def answers(folder: Path) -> dict[int, list[str]]:
+    """Return what was answered in each chat, in order, and forget it."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for line in (folder / "answers").read_text().splitlines():
+        chat_id, text = json.loads(line)
+        found[chat_id].append(text)
+    (folder / "answers").unlink()
+    return found
+
+
+@pytest.fixture
+def recorded(api: FakeBotApi, write: Write, launch: Launch, tmp_path: Path) -> tuple[Path, dict[int, list[str]]]:
+    """Run a bot for real, record it, kill it at the end; return the recording and what was answered."""
+    write("noting.py", NOTING)
+    program = launch("-m", "runner_c", "noting", "--record", "updates.jsonl", BOT_TOKEN=api.token, BOT_API_ROOT=api.url)
+    for number in range(100):
+        api.chat(number % 4 + 1).send(str(number))
+    api.wait_for("sendMessage", 99, timeout_s=30)
+    path = tmp_path / "updates.jsonl"
+    while path.read_bytes().count(b"\n") < 100:  # a second at the most
+        assert program.process.poll() is None
+    program.send(signal.SIGKILL)
+    program.wait()
+    return path, answers(tmp_path)
+
+
+@pytest.mark.parametrize("speed", ["max", "10"])
+def test_a_recorded_run_is_replayed_with_the_same_answers_and_nobody_hears_them(
+    recorded: tuple[Path, dict[int, list[str]]], launch: Launch, api: FakeBotApi, tmp_path: Path, speed: str
+) -> None:
+    calls = len(api.calls)
+    program = launch("-m", "runner_c", "noting", "--replay", "updates.jsonl", "--replay-speed", speed)
+    assert program.wait() == 0
+    assert answers(tmp_path) == recorded[1]
+    assert len(api.calls) == calls
+    assert "calls go to a fake server in this process" in program.err
+    assert "replayed 100 updates: 100 handled, 1 failed, 0 seen before, 0 damaged lines, 100 calls" in program.err
+    assert not (tmp_path / "noting.runner.db-wal").exists() or "store none" in program.err
+
+
+def test_a_token_and_a_server_in_the_environment_are_not_used_by_a_replay(
+    recorded: tuple[Path, dict[int, list[str]]], launch: Launch, api: FakeBotApi
+) -> None:
+    calls = len(api.calls)
+    variables = {"BOT_TOKEN": api.token, "BOT_API_ROOT": api.url, "RUNNER_REPLAY_SPEED": "max"}
+    program = launch("-m", "runner_c", "noting", "--replay", "updates.jsonl", **variables)
+    assert program.wait() == 0
+    assert len(api.calls) == calls
+
+
+def test_a_replay_speaks_to_a_real_server_if_the_command_line_says_so(
+    recorded: tuple[Path, dict[int, list[str]]], launch: Launch, api: FakeBotApi
+) -> None:
+    api.clear_calls()
+    options = ("--replay", "updates.jsonl", "--replay-speed", "max", "--api-root", api.url)
+    program = launch("-m", "runner_c", "noting", *options, BOT_TOKEN=api.token)
+    assert program.wait() == 0
+    assert len(api.calls_of("sendMessage")) == 99
+    assert "calls go to the server of --api-root" in program.err
+
+
+def test_a_replay_is_stopped_like_any_run(write: Write, launch: Launch) -> None:
+    write("noting.py", NOTING)
+    rows = [{"at": at, "update": {"update_id": at, "message": {"chat": {"id": 1}}}} for at in (1, 100_000)]
+    write("updates.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    program = launch("-m", "runner_c", "noting", "--replay", "updates.jsonl")
+    program.wait_for("stop with Ctrl-C")
+    assert program.stop() == 0
+    assert "replayed 1 updates" in program.err or "replayed 0 updates" in program.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--replay", "nothing.jsonl"], "replay: cannot read nothing.jsonl: No such file or directory"),
+        (["--replay", "shop.py", "--replay-speed", "0"], "expects a factor above 0"),
+        (["--replay", "shop.py", "--webhook", "https://example.org/x"], "keep one"),
+        (["--record", "not/there.jsonl"], "record: cannot write"),
+    ],
+)
+def test_a_bad_option_is_a_clear_error(write: Write, launch: Launch, options: list[str], said: str) -> None:
+    write("shop.py", NOTING)
+    variables: dict[str, Any] = {"BOT_TOKEN": "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"}
+    program = launch("-m", "runner_c", "shop", *options, **variables)
+    assert program.wait() == 2
+    assert said in program.err
+    assert "Traceback" not in program.err
