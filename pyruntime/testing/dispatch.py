@@ -20,6 +20,7 @@ from pyruntime.testing.method.webhook import delete_webhook, set_webhook, webhoo
 from pyruntime.testing.polling import CONFLICT_SET_WEBHOOK, CONFLICT_WEBHOOK, Polling
 from pyruntime.testing.transcript import Call, Transcript
 from pyruntime.testing.update_queue import QueuedUpdate, UpdateQueue
+from pyruntime.testing.webhook import Courier
 from pyruntime.testing.wire import Request, build_reply
 from pyruntime.testing.world import World
 
@@ -55,6 +56,7 @@ class Dispatcher:
         self._prefix = f"/bot{token}/"
         self._file_prefix = f"/file/bot{token}/"
         self.loop: Loop | None = None
+        self.courier: Courier | None = None
         self.routes: dict[tuple[str, str], Route] = {}
         self.latency_s = 0.0
         self.latency_by_method_s: dict[str, float] = {}
@@ -140,6 +142,24 @@ class Dispatcher:
                 description = f"Internal Server Error: {type(error).__name__}: {error}"
                 self._answer_error(connection, call, fault, Refused(500, description))
 
+    def execute(self, parameters: dict[str, Any]) -> None:
+        """Carry out a call that came in the answer to a webhook request; nobody sees its result."""
+        parameters = dict(parameters)
+        found = find_method(str(parameters.pop("method")))
+        name = found[0] if found is not None else "an unknown method"
+        call = Call(name, parameters, _chat_id(parameters))
+        call.is_from_webhook = True
+        self._transcript.record(call)
+        try:
+            if found is None or name.startswith("get") or name in ("close", "logOut"):
+                raise Refused(400, "Bad Request: the method cannot be called in the answer to a webhook request")
+            call.result = found[1](self._world, Arguments(parameters))
+            self._transcript.finish(call, 200)
+        except Refused as refusal:
+            call.error = refusal.description
+            self._transcript.finish(call, refusal.error_code)
+        self._world.tell("call", call)
+
     def _get_updates(self, connection: Connection, call: Call, fault: Fault | None, arguments: Arguments) -> None:
         def on_updates(updates: list[QueuedUpdate]) -> None:
             call.update_ids = [update.update_id for update in updates]
@@ -183,7 +203,8 @@ class Dispatcher:
 
     def _webhook(self, method: str, call: Call, arguments: Arguments) -> bytes:
         if method == "getWebhookInfo":
-            pending = len(self._queue.live(self._world.clock()))
+            courier = self.courier
+            pending = len(self._queue.live(self._world.clock())) + (len(courier.undelivered()) if courier else 0)
             call.result = webhook_info(self._world, pending, self._queue.allowed_kinds)
             return b'{"ok":true,"result":%b}' % encode(call.result)
         if method == "setWebhook":
@@ -197,6 +218,13 @@ class Dispatcher:
             description = delete_webhook(self._world)
         if arguments.flag("drop_pending_updates"):
             self._queue.drop_all()
+        if self.courier is not None:
+            if arguments.flag("drop_pending_updates"):
+                self.courier.drop_all()
+            if self._world.webhook:
+                self.courier.begin()
+            else:
+                self.courier.end()
         call.result = True
         return b'{"ok":true,"result":true,"description":"%b"}' % description.encode()
 

@@ -36,7 +36,7 @@ HUGE_BYTES: Final = 10 * 1024 * 1024
 class Fault:
     """Stand for one switched-on fault; leaving it as a context manager, or `clear()`, switches it off.
 
-    `hits` counts the calls that it spoiled.
+    `hits` counts the calls that it spoiled, `number` tells it from the others of its server.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Fault:
         self.description = description
         self.size_bytes = size_bytes
         self.hits = 0
+        self.number = 0
         self._on_clear = on_clear
 
     def clear(self) -> None:
@@ -125,10 +126,19 @@ class FaultBox:
         """Start with none; `lock` is the server's and guards the list."""
         self._lock = lock
         self._faults: list[Fault] = []
+        self._added = 0
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Return the faults that are switched on, in the order in which they apply."""
+        with self._lock:
+            return list(self._faults)
 
     def add(self, fault: Fault) -> Fault:
         """Switch a fault on."""
         with self._lock:
+            self._added += 1
+            fault.number = self._added
             self._faults.append(fault)
         return fault
 
@@ -143,12 +153,15 @@ class FaultBox:
         with self._lock:
             self._faults.clear()
 
-    def take(self, method: str) -> Fault | None:
-        """Return the first fault that applies to a call of `method`, and count it. Assumes: the lock is held."""
+    def take(self, method: str, *, is_exact: bool = False) -> Fault | None:
+        """Return the first fault that applies to a call of `method`, and count it. Assumes: the lock is held.
+
+        Args: is_exact leaves out faults that apply to any method.
+        """
         if not self._faults:
             return None
         for fault in self._faults:
-            if fault.method is None or fault.method == method:
+            if fault.method == method or (fault.method is None and not is_exact):
                 fault.hits += 1
                 if fault.left is not None:
                     fault.left -= 1

@@ -22,9 +22,11 @@ from pyruntime.testing.control import add_control_routes
 from pyruntime.testing.dispatch import Dispatcher, Route
 from pyruntime.testing.fault import HUGE_BYTES, Fault, FaultBox, FaultKind
 from pyruntime.testing.loop import Loop
+from pyruntime.testing.method.webhook import webhook_info
 from pyruntime.testing.polling import Polling
 from pyruntime.testing.transcript import Call, Transcript
-from pyruntime.testing.update_queue import UpdateQueue, encode_update, random_first_id
+from pyruntime.testing.update_queue import QueuedUpdate, UpdateQueue, encode_update, random_first_id
+from pyruntime.testing.webhook import Courier, Delivery
 from pyruntime.testing.world import World
 
 TEST_TOKEN: Final = "123456:TEST"
@@ -86,6 +88,8 @@ class FakeBotApi:
             self._changed,
         )
         self._dispatcher.latency_s = latency_s
+        self._courier = Courier(self._world, self._queue, self._faults, self._changed, self._dispatcher.execute)
+        self._dispatcher.courier = self._courier
         add_control_routes(self)
         self._loop: Loop | None = None
         self._listener: socket.socket | None = None
@@ -114,6 +118,7 @@ class FakeBotApi:
         loop = self._loop = Loop(f"fake-bot-api-{self._port}", self._close_everything)
         self._wake_is_handed_in = False
         self._polling.attach(loop)
+        self._courier.attach(loop)
         self._dispatcher.loop = loop
         self._watch_listener()
         self._started_at = time.monotonic()
@@ -167,17 +172,18 @@ class FakeBotApi:
         *,
         user: int | User | None = None,
         title: str | None = None,
+        members: Iterable[int | User] = (),
         **fields: Any,
     ) -> Chat:
         """Return the chat `chat_id`, made on first use.
 
         Args: chat_type is private (default for positive ids), group, supergroup (default for negative ids) or
-        channel. user, an id or a dict, is who speaks there by default: in a private chat the user of that id. fields
-        (username=..., is_forum=True) go into the chat object.
+        channel. user, an id or a dict, is who speaks there by default: in a private chat the user of that id; members
+        are in the group besides. fields (username=..., is_forum=True) go into the chat object.
         """
         if not isinstance(chat_id, int):
             raise TypeError(f"the id of a chat is a number, negative for groups and channels, not {chat_id!r}")
-        return self._world.chat(chat_id, chat_type, user=user, title=title, **fields)
+        return self._world.chat(chat_id, chat_type, user=user, title=title, members=members, **fields)
 
     def push(self, update: dict[str, Any]) -> int | None:
         """Queue an update, given without its id, for example `{"message": {...}}`.
@@ -255,12 +261,12 @@ class FakeBotApi:
     def pending(self) -> list[dict[str, Any]]:
         """Return the updates that are not confirmed and not expired."""
         with self._lock:
-            return [ujson.loads(update.encoded) for update in self._queue.live(self._clock())]
+            return [ujson.loads(update.encoded) for update in self._live()]
 
     def pending_count(self) -> int:
         """Count the updates that are not confirmed and not expired."""
         with self._lock:
-            return len(self._queue.live(self._clock()))
+            return len(self._live())
 
     @property
     def is_polled(self) -> bool:
@@ -287,7 +293,7 @@ class FakeBotApi:
         def is_confirmed() -> bool:
             if offset is not None:
                 return self._queue.confirmed_offset >= offset
-            return not self._queue.live(self._clock())
+            return not self._live()
 
         with self._lock:
             if not self._changed.wait_for(is_confirmed, timeout_s):
@@ -300,6 +306,48 @@ class FakeBotApi:
         """
         with self._lock:
             self._queue.jump(update_id)
+
+    # The webhook
+
+    @property
+    def courier(self) -> Courier:
+        """Return what delivers to the webhook: its settings may be changed, such as `timeout_s` and `pause_scale`."""
+        return self._courier
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Return the attempts to deliver updates to the webhook so far, oldest first."""
+        with self._lock:
+            return list(self._courier.deliveries)
+
+    def webhook_info(self) -> dict[str, Any]:
+        """Return what getWebhookInfo would."""
+        with self._lock:
+            return webhook_info(self._world, len(self._live()), self._queue.allowed_kinds)
+
+    def wait_until_delivered(self, count: int | None = None, timeout_s: float = 5.0) -> None:
+        """Wait until `count` updates, or all, have been taken by the webhook; resent ones do not count.
+
+        Raises: TimeoutError. Blocks for `timeout_s` at most.
+        """
+
+        def is_delivered() -> bool:
+            if count is not None:
+                return self._courier.delivered >= count
+            return self._courier.is_idle and not len(self._queue)
+
+        with self._lock:
+            if not self._changed.wait_for(is_delivered, timeout_s):
+                last = "\n".join(map(repr, list(self._courier.deliveries)[-10:]))
+                raise TimeoutError(f"not delivered within {timeout_s} s; {len(self._live())} are left; last:\n{last}")
+
+    def resend(self, update_id: int) -> None:
+        """Deliver an update to the webhook again that it has taken, as the real server does if it lost the answer.
+
+        Raises: LookupError if it was not delivered, or long ago.
+        """
+        with self._lock:
+            self._courier.resend(update_id)
 
     # Trouble
 
@@ -336,7 +384,9 @@ class FakeBotApi:
         and keep the connection), slow (answer `seconds` later), half_json (half of the JSON in a sound HTTP reply),
         garbage (a page of HTML, status `code` or 200), not_http (bytes that are no HTTP), empty (an empty body),
         huge (a body of `size_bytes`, default 10 MiB). For getUpdates: duplicate (each update twice), shuffle (ids
-        in falling order).
+        in falling order). With method "webhook" the next deliveries to the webhook are spoiled: slow (the request comes
+        in drips, over `seconds`), drop_midway (it ends in its body), drop_after (the connection is closed without
+        waiting for the answer), drop_before (no connection), duplicate (delivered again although it was taken).
         Returns a handle: `hits`, `clear()`, and a context manager that clears. Faults apply in the order of being set,
         one to a call. Raises: ValueError on an unknown kind.
         """
@@ -351,6 +401,11 @@ class FakeBotApi:
             on_clear=self._faults.remove,
         )
         return self._faults.add(fault)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Return the faults that are switched on, in the order in which they apply."""
+        return self._faults.faults
 
     def clear_faults(self) -> None:
         """Switch all faults off."""
@@ -415,13 +470,19 @@ class FakeBotApi:
                 "is_polled": self._polling.is_waiting,
             }
 
+    def _live(self) -> list[QueuedUpdate]:
+        now_s = self._clock()
+        waiting = [update for update in self._courier.undelivered() if update.expires_at_s > now_s]
+        return [*waiting, *self._queue.live(now_s)]
+
     def _push_locked(self, update: dict[str, Any]) -> int | None:
         return self._enqueue(*encode_update(update))
 
     def _enqueue(self, kind: str, body: bytes) -> int | None:
         update_id = self._queue.push(kind, body, self._clock())
         if update_id is not None:
-            self._world.tell("queue", None)
+            self._world.tell("queue", (update_id, kind, body))
+            self._courier.touch()
             if self._polling.is_waiting and not self._wake_is_handed_in and self._loop is not None:
                 self._wake_is_handed_in = True
                 self._loop.call_soon(self._wake_poll)
@@ -469,4 +530,5 @@ class FakeBotApi:
                 self._listener.close()
         self._close_connections()
         with self._lock:
+            self._courier.attach(None)
             self._polling.attach(None)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyruntime.testing.connection import Connection
-from pyruntime.testing.dispatch import encode
 from pyruntime.testing.loop import Loop
 from pyruntime.testing.world import World
 
@@ -26,17 +25,31 @@ class EventStream:
     """Send events to all pages that listen."""
 
     def __init__(
-        self, world: World, get_loop: Callable[[], Loop], snapshot: Callable[[], Any], closing: Callable[[], Any]
+        self,
+        world: World,
+        get_loop: Callable[[], Loop],
+        snapshot: Callable[[], Any],
+        closing: Callable[[], Any],
+        encode: Callable[[Any], bytes],
     ) -> None:
-        """Send `snapshot()` to a new page, and `closing()`, the state of the queue, after each bundle of events."""
+        """Send `snapshot()` to a new page, and `closing()`, the state of the queue, after each bundle of events.
+
+        `encode` makes the JSON of an event.
+        """
         self._world = world
         self._get_loop = get_loop
         self._snapshot = snapshot
         self._closing = closing
+        self._encode = encode
         # The world's lock guards both.
         self._pages: list[Connection] = []
         self._events: list[bytes] = []
         self._is_flush_due = False
+
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether a page listens: if none does, nothing needs to be told. Assumes: the world's lock is held."""
+        return bool(self._pages)
 
     def open(self, connection: Connection) -> None:
         """Keep `connection` as a page. Thread-safety: the loop's thread."""
@@ -45,7 +58,7 @@ class EventStream:
             self._flush()
             self._pages.append(connection)
             connection.on_peer_closed = lambda: self._forget(connection)
-            connection.send(_HEAD + _event("snapshot", self._snapshot()))
+            connection.send(_HEAD + self._event("snapshot", self._snapshot()))
         if is_first:
             self._ping()
 
@@ -54,7 +67,7 @@ class EventStream:
         if not self._pages:
             return
         if len(self._events) < _MAX_EVENTS_AT_ONCE:
-            self._events.append(_event(kind, content))
+            self._events.append(self._event(kind, content))
         self.touch()
 
     def touch(self) -> None:
@@ -75,8 +88,8 @@ class EventStream:
                 self._events.clear()
                 return
             if len(self._events) >= _MAX_EVENTS_AT_ONCE:
-                self._events = [_event("snapshot", self._snapshot())]
-            data = b"".join(self._events) + _event("queue", self._closing())
+                self._events = [self._event("snapshot", self._snapshot())]
+            data = b"".join(self._events) + self._event("queue", self._closing())
             self._events.clear()
             for page in list(self._pages):
                 if page.unsent_bytes > _MAX_UNSENT_BYTES:
@@ -95,6 +108,5 @@ class EventStream:
             if connection in self._pages:
                 self._pages.remove(connection)
 
-
-def _event(kind: str, content: Any) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), encode(content))
+    def _event(self, kind: str, content: Any) -> bytes:
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), self._encode(content))

@@ -18,7 +18,8 @@ class Call:
     `UploadedFile` for files); `chat_id` as an integer if it is one; `at_ns` and `answered_at_ns`, monotonic; `status`,
     the HTTP status of the reply, None while there is none (a long poll, or a connection dropped by a fault); `result`,
     what the reply's "result" was, None for getUpdates; `error`, the reply's "description" if it was refused; `fault`,
-    the kind of fault that spoiled it; for getUpdates also `update_ids`, what was delivered.
+    the kind of fault that spoiled it; `is_from_webhook`, it came in the answer to a webhook request, so that the bot
+    sees no reply; for getUpdates also `update_ids`, what was delivered.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Call:
         "chat_id",
         "error",
         "fault",
+        "is_from_webhook",
         "method",
         "number",
         "parameters",
@@ -46,6 +48,7 @@ class Call:
         self.result: Any = None
         self.error: str | None = None
         self.fault: str | None = None
+        self.is_from_webhook = False
         self.update_ids: list[int] = []
         self.number = 0
 

@@ -127,6 +127,17 @@ class UpdateQueue:
         """Forget everything that is held."""
         self._queue.clear()
 
+    def take_all(self, now_s: float) -> list[QueuedUpdate]:
+        """Hand over everything that is held and not expired, for delivery by a webhook."""
+        self.drop_expired(now_s)
+        taken = list(self._queue)
+        self._queue.clear()
+        return taken
+
+    def give_back(self, updates: list[QueuedUpdate]) -> None:
+        """Take back what was not delivered, before what came since."""
+        self._queue.extendleft(reversed(updates))
+
     def confirm(self, offset: int, now_s: float) -> int:
         """Forget what `offset` confirms; return the id from which the reply starts.
 

@@ -57,7 +57,7 @@ class Request:
 
     def header(self, name: bytes) -> str:
         """Return the value of the header `name` (given in lower case), or an empty string."""
-        return _header(self._head, self._lower_head, name)
+        return find_header(self._head, self._lower_head, name)
 
     def arguments(self) -> dict[str, str]:
         """Decode the query string."""
@@ -73,7 +73,7 @@ class RequestParser:
         """Start with nothing received."""
         self._buffer = bytearray()
         self._request: Request | None = None
-        self._chunks: _ChunkedBody | None = None
+        self._chunks: ChunkedBody | None = None
         self._left = 0
         self.wants_continue = False
 
@@ -128,27 +128,27 @@ class RequestParser:
         if len(words) != 3 or words[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
             raise MalformedRequest(400, "malformed request line")
         lower = head.lower()
-        connection = _header(head, lower, b"connection").lower() if b"\r\nconnection:" in lower else ""
+        connection = find_header(head, lower, b"connection").lower() if b"\r\nconnection:" in lower else ""
         keeps_alive = "close" not in connection if words[2] == b"HTTP/1.1" else "keep-alive" in connection
         request = Request(words[0].decode("latin-1"), words[1].decode("latin-1"), head, lower, keeps_alive)
-        encoding = _header(head, lower, b"transfer-encoding").lower() if b"\r\ntransfer-encoding:" in lower else ""
-        length = _header(head, lower, b"content-length")
+        encoding = find_header(head, lower, b"transfer-encoding").lower() if b"\r\ntransfer-encoding:" in lower else ""
+        length = find_header(head, lower, b"content-length")
         if encoding:
             if encoding != "chunked" or length:
                 raise MalformedRequest(400, "unsupported transfer encoding")
-            self._chunks = _ChunkedBody()
+            self._chunks = ChunkedBody()
         elif length:
             if not (length.isascii() and length.isdigit()) or lower.count(b"\r\ncontent-length:") > 1:
                 raise MalformedRequest(400, "malformed content length")
             self._left = int(length)
             if self._left > MAX_BODY_BYTES:
                 raise MalformedRequest(413, "request body is too large")
-        self.wants_continue = b"\r\nexpect:" in lower and "100-continue" in _header(head, lower, b"expect").lower()
+        self.wants_continue = b"\r\nexpect:" in lower and "100-continue" in find_header(head, lower, b"expect").lower()
         self._request = request
         return True
 
 
-class _ChunkedBody:
+class ChunkedBody:
     """Put a chunked body together, however its bytes arrive."""
 
     __slots__ = ("_is_in_trailer", "_left", "body")
@@ -194,7 +194,7 @@ class _ChunkedBody:
                 self._left = size + 2
 
 
-def _header(head: bytes, lower_head: bytes, name: bytes) -> str:
+def find_header(head: bytes, lower_head: bytes, name: bytes) -> str:
     start = lower_head.find(b"\r\n" + name + b":")
     if start < 0:
         return ""

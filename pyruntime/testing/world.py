@@ -2,11 +2,12 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyruntime.testing.body import UploadedFile
 from pyruntime.testing.chat import Chat, Observer, User, make_user
+from pyruntime.testing.deed import Deed
 from pyruntime.testing.message import Query
 
 _MESSAGE_KINDS = frozenset(
@@ -54,6 +55,8 @@ class World:
         self.files: dict[str, UploadedFile] = {}
         self.commands: dict[str, list[dict[str, Any]]] = {}
         self.texts: dict[str, str] = {}
+        self.menu_buttons: dict[int, dict[str, Any]] = {}
+        self.inline_messages: dict[str, tuple[int, int]] = {}
         self.webhook: dict[str, Any] = {}
         self.knows_any_chat = knows_any_chat
         self._max_messages = max_messages
@@ -68,9 +71,10 @@ class World:
         *,
         user: int | User | None = None,
         title: str | None = None,
+        members: Iterable[int | User] = (),
         **fields: Any,
     ) -> Chat:
-        """Return the chat `chat_id`, made on first use. Takes the lock."""
+        """Return the chat `chat_id`, made on first use; `members` are there besides `user`. Takes the lock."""
         with self.lock:
             chat = self.chats.get(chat_id)
             if chat is None:
@@ -85,6 +89,9 @@ class World:
                     info["title"] = title or f"{kind} {chat_id}"
                 info.update(fields)
                 chat = self.chats[chat_id] = Chat(self, info, person, self._max_messages)
+                for each in members:
+                    member = make_user(each, 1000)
+                    chat.members[member["id"]] = member
                 self.tell("chat", info)
             return chat
 
@@ -96,7 +103,7 @@ class World:
         """Push a query of a user, with an id of its own."""
         query_id = str(4_000_000_000_000 + self.next_number())
         update_id = self.push({kind: {"id": query_id, **fields}})
-        query = Query(changed, query_id, update_id)
+        query = Query(changed, query_id, update_id, str(fields.get("query", "")))
         self._keep_query(query_id, kind, query)
         return query
 
@@ -108,6 +115,7 @@ class World:
         if known[2] is not None:
             known[2].put(parameters)
         self.tell("answer", {"kind": kind, "id": query_id, "parameters": parameters})
+        self.tell("deed", Deed("bot", "answer", 0, {"query_id": query_id, "parameters": parameters}))
         return True
 
     def learn_from(self, kind: str, update: dict[str, Any]) -> None:
@@ -141,6 +149,17 @@ class World:
         file_id = f"file{self.next_number():08d}"
         self.files[file_id] = file
         return file_id
+
+    def keep_inline_message(self, chat_id: int, message_id: int) -> str:
+        """Return the inline_message_id by which the bot can edit a message that was sent by inline mode."""
+        inline_id = f"inline{self.next_number():08d}"
+        self.inline_messages[inline_id] = (chat_id, message_id)
+        return inline_id
+
+    def find_query(self, query_id: str) -> Query | None:
+        """Return a query that a user sent here, or None."""
+        known = self._queries.get(query_id)
+        return None if known is None else known[2]
 
     def observe(self, observer: Observer) -> None:
         """Call `observer(kind, content)` at every change, with the lock held: it must be quick and must not raise."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyruntime.testing import FakeBotApi
+from pyruntime.testing import FakeBotApi, Playground
+from tests.testing.playground_client import Events, PageClient
 
 
 class BareClient:
@@ -139,3 +140,26 @@ def make_message(chat_id: int = 1, text: str = "hi") -> dict[str, Any]:
 def message() -> Callable[..., dict[str, Any]]:
     """Return a function that makes updates with a message."""
     return make_message
+
+
+@pytest.fixture
+def playground() -> Iterator[Playground]:
+    """Start a playground on a free port."""
+    with Playground(port=0) as started:
+        yield started
+
+
+@pytest.fixture
+def page(playground: Playground) -> Iterator[PageClient]:
+    """Return what does what the page does."""
+    client = PageClient(playground)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def events(playground: Playground) -> Iterator[Events]:
+    """Return the stream of events of a page."""
+    stream = Events(playground)
+    yield stream
+    stream.close()

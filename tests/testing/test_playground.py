@@ -1,88 +1,15 @@
 """The playground seen from HTTP: the page, its events, what it can do, and who is kept out."""
 
 import base64
-import http.client
-import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pyruntime.testing import Playground
+from tests.testing.playground_client import Events, PageClient, call_bot
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
-
-
-@pytest.fixture
-def playground() -> Iterator[Playground]:
-    with Playground(port=0) as started:
-        yield started
-
-
-class PageClient:
-    """Do what the page does."""
-
-    def __init__(self, playground: Playground) -> None:
-        server = playground.server
-        self.connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
-
-    def ask(self, verb: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, bytes]:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None:
-            sent.setdefault("Content-Type", "application/json")
-        self.connection.request(verb, path, None if body is None else json.dumps(body).encode(), sent)
-        reply = self.connection.getresponse()
-        return reply.status, reply.headers, reply.read()
-
-    def do(self, action: str, **body: Any) -> dict[str, Any]:
-        return dict(json.loads(self.ask("POST", f"/playground/{action}", body)[2]))
-
-
-class Events:
-    """Read the stream of events."""
-
-    def __init__(self, playground: Playground) -> None:
-        server = playground.server
-        self.connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
-        self.connection.request("GET", "/playground/events")
-        self.reply = self.connection.getresponse()
-        assert self.reply.headers["Content-Type"] == "text/event-stream"
-
-    def next(self, wanted: str) -> Any:
-        """Return the content of the next event of a kind."""
-        while True:
-            kind = self.reply.readline().decode().removeprefix("event: ").strip()
-            data = self.reply.readline().decode().removeprefix("data: ")
-            assert self.reply.readline() == b"\n"
-            if kind == wanted:
-                return json.loads(data)
-
-
-@pytest.fixture
-def page(playground: Playground) -> Iterator[PageClient]:
-    client = PageClient(playground)
-    yield client
-    client.connection.close()
-
-
-@pytest.fixture
-def events(playground: Playground) -> Iterator[Events]:
-    stream = Events(playground)
-    yield stream
-    stream.connection.close()
-    stream.reply.close()
-
-
-def call_bot(playground: Playground, method: str, **parameters: Any) -> Any:
-    connection = http.client.HTTPConnection(playground.server.host, playground.server.port, timeout=10)
-    try:
-        body = json.dumps(parameters).encode()
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", f"/bot{playground.token}/{method}", body, headers)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
 
 
 def test_the_addresses_are_there_for_the_command_line(playground: Playground) -> None:
@@ -92,30 +19,51 @@ def test_the_addresses_are_there_for_the_command_line(playground: Playground) ->
     assert Playground().token != Playground().token
 
 
-def test_the_page_is_one_file_that_loads_nothing_from_elsewhere(page: PageClient) -> None:
+def test_the_page_and_its_parts_load_nothing_from_elsewhere(page: PageClient) -> None:
     status, headers, body = page.ask("GET", "/")
     text = body.decode()
     assert status == 200
     policy = headers["Content-Security-Policy"]
     nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
     assert nonce is not None
-    assert f'<script nonce="{nonce.group(1)}">' in text
     assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
     assert "NONCE" not in text
-    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-    assert "@import" not in text
-    assert "innerHTML" not in text
+    tags = re.findall(r"<(?:script|link rel=\"stylesheet\")[^>]*>", text)
+    assert len(tags) == 4
+    assert all(f'nonce="{nonce.group(1)}"' in tag for tag in tags)
+    assert not re.search(r"\son[a-z]+\s*=", text), "no handler stands in the HTML"
+    left = re.findall(r"/playground/([a-z]+\.(?:js|css))", text)
+    parts: dict[str, str] = {}
+    while left:
+        name = left.pop()
+        status, headers, body = page.ask("GET", f"/playground/{name}")
+        assert status == 200, name
+        assert headers["Content-Type"].startswith("text/css" if name.endswith("css") else "text/javascript")
+        parts[name] = body.decode()
+        left += [each for each in re.findall(r'from "\./([a-z]+\.js)"', parts[name]) if each not in parts]
+    assert len(parts) > 15
+    for name, part in parts.items():
+        assert not re.search(r"""(src|href|url|import)\s*[=(]\s*["']?(https?:)?//""", part), name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", part), name
+        assert len(part.splitlines()) <= 400, name
 
 
 def test_a_new_page_gets_a_snapshot_with_two_people_and_a_group(events: Events) -> None:
     snapshot = events.next("snapshot")
     assert [chat["info"]["type"] for chat in snapshot["chats"]] == ["private", "private", "group"]
+    assert [user["first_name"] for user in snapshot["chats"][2]["members"]] == ["Ann", "Ben"]
     assert snapshot["queue"] == {
         "pending": 0,
         "confirmed_offset": 0,
         "next_update_id": snapshot["queue"]["next_update_id"],
         "is_polled": False,
         "polls": 0,
+        "faults": [],
+        "latency_s": 0,
+        "webhook": None,
+        "recorded": 0,
+        "is_recorded_whole": True,
     }
 
 
@@ -138,14 +86,14 @@ def test_what_is_said_reaches_the_bot_and_the_page(playground: Playground, page:
     call_bot(playground, "deleteMessage", **target)
     assert events.next("delete")["message_id"] == sent["message_id"]
     call_bot(playground, "setMyCommands", commands=[{"command": "a", "description": "b"}])
-    assert events.next("commands") == [{"command": "a", "description": "b"}]
+    assert events.next("commands")[str(chat["id"])]["commands"] == [{"command": "a", "description": "b"}]
 
 
 def test_a_pressed_button_is_answered_on_the_page(playground: Playground, page: PageClient, events: Events) -> None:
     chat_id = events.next("snapshot")["chats"][0]["info"]["id"]
     markup = {"inline_keyboard": [[{"text": "A", "callback_data": "a"}]]}
     message = call_bot(playground, "sendMessage", chat_id=chat_id, text="?", reply_markup=markup)["result"]
-    pressed = page.do("press", chat_id=chat_id, message_id=message["message_id"], data="a")["result"]
+    pressed = page.do("press", chat_id=chat_id, message_id=message["message_id"], data="a")
     call_bot(playground, "answerCallbackQuery", callback_query_id=pressed["id"], text="ok", show_alert=True)
     answer = events.next("answer")
     assert (answer["id"], answer["parameters"]["text"]) == (pressed["id"], "ok")
@@ -155,21 +103,26 @@ def test_a_reply_keyboard_is_told_and_remembered(playground: Playground, events:
     chat_id = events.next("snapshot")["chats"][0]["info"]["id"]
     markup = {"keyboard": [["A", "B"]]}
     call_bot(playground, "sendMessage", chat_id=chat_id, text="?", reply_markup=markup)
-    assert events.next("keyboard")["markup"] == markup
+    assert events.next("keyboard") == {
+        "chat_id": chat_id,
+        "keyboard": {"markup": markup, "users": None, "message_id": 1},
+    }
     second = Events(playground)
-    assert second.next("snapshot")["chats"][0]["keyboard"] == markup
-    second.connection.close()
-    second.reply.close()
+    assert second.next("snapshot")["chats"][0]["keyboard"]["markup"] == markup
+    second.close()
+    call_bot(playground, "sendMessage", chat_id=chat_id, text="?", reply_markup={"remove_keyboard": True})
+    assert events.next("keyboard")["keyboard"] is None
 
 
 def test_chats_can_be_added_and_people_speak_in_groups(
     playground: Playground, page: PageClient, events: Events
 ) -> None:
     snapshot = events.next("snapshot")
-    added = page.do("chat", type="group", name="  Us  ")["result"]["id"]
+    added = page.do("chat", type="group", name="  Us  ")["id"]
     assert events.next("chat")["info"] == {"id": added, "type": "group", "title": "Us"}
     second = snapshot["chats"][1]
     page.do("send", chat_id=added, text="hi", user_id=second["info"]["id"])
+    assert events.next("message")["new_chat_members"][0]["is_bot"], "the bot was added first"
     assert events.next("message")["from"] == second["user"]
     page.do("chat", type="private")
     assert events.next("chat")["info"]["first_name"] == "Cleo"
@@ -177,7 +130,7 @@ def test_chats_can_be_added_and_people_speak_in_groups(
 
 def test_own_messages_can_be_edited(playground: Playground, page: PageClient, events: Events) -> None:
     chat_id = events.next("snapshot")["chats"][0]["info"]["id"]
-    sent = page.do("send", chat_id=chat_id, text="one")["result"]["message_id"]
+    sent = page.do("send", chat_id=chat_id, text="one")["message_id"]
     page.do("edit", chat_id=chat_id, message_id=sent, text="two")
     updates = call_bot(playground, "getUpdates")["result"]
     assert updates[1]["edited_message"]["text"] == "two"
@@ -187,14 +140,14 @@ def test_files_go_both_ways_and_only_pictures_are_shown(
     playground: Playground, page: PageClient, events: Events
 ) -> None:
     chat_id = events.next("snapshot")["chats"][0]["info"]["id"]
-    picture = {"name": "p.png", "type": "image/png", "base64": base64.b64encode(PNG).decode(), "caption": "see"}
-    page.do("send", chat_id=chat_id, file=picture)
+    picture = {"name": "p.png", "type": "image/png", "base64": base64.b64encode(PNG).decode()}
+    page.do("send", chat_id=chat_id, files=[picture], text="see")
     message = events.next("message")
     assert message["caption"] == "see"
     status, headers, body = page.ask("GET", f"/playground/file?id={message['photo'][0]['file_id']}")
     assert (status, headers["Content-Type"], body) == (200, "image/png", PNG)
     harmful = {"name": "x.html", "type": "text/html", "base64": base64.b64encode(b"<script>").decode()}
-    page.do("send", chat_id=chat_id, file=harmful)
+    page.do("send", chat_id=chat_id, files=[harmful])
     file_id = events.next("message")["document"]["file_id"]
     _, headers, _ = page.ask("GET", f"/playground/file?id={file_id}")
     assert headers["Content-Type"] == "application/octet-stream"
@@ -213,7 +166,14 @@ def test_files_go_both_ways_and_only_pictures_are_shown(
     ],
 )
 def test_other_web_pages_are_kept_out(playground: Playground, page: PageClient, headers: dict[str, str]) -> None:
-    for verb, path in (("POST", "send"), ("POST", "chat"), ("GET", "events"), ("GET", "file?id=x")):
+    for verb, path in (
+        ("POST", "send"),
+        ("POST", "chat"),
+        ("GET", "events"),
+        ("GET", "file?id=x"),
+        ("GET", "main.js"),
+        ("GET", "transcript"),
+    ):
         body = {"chat_id": 1001, "text": "x"} if verb == "POST" else None
         status, _, _ = page.ask(verb, f"/playground/{path}", body, **headers)
         assert status == 403, (verb, path)
@@ -236,7 +196,21 @@ def test_the_page_is_served_under_its_own_names(playground: Playground, page: Pa
         ("send", {}),
         ("send", {"chat_id": 5, "text": "x"}),
         ("send", {"chat_id": 1001}),
-        ("send", {"chat_id": 1001, "file": {"base64": "!"}}),
+        ("send", {"chat_id": 1001, "files": [{"base64": "!"}]}),
+        ("send", {"chat_id": 1001, "files": [{"base64": ""}] * 11}),
+        ("unsend", {"chat_id": 1001, "message_id": 9}),
+        ("react", {"chat_id": 1001, "message_id": 9, "emoji": ["x"]}),
+        ("pin", {"chat_id": 1001, "message_id": 9}),
+        ("forward", {"chat_id": 1001, "from_chat_id": 1002, "message_id": 9}),
+        ("choose", {"chat_id": 1001, "query_id": "9", "result_id": "1"}),
+        ("chat", {"type": "planet"}),
+        ("member", {"chat_id": -1001, "user_id": 5}),
+        ("member", {"chat_id": 1001, "user_id": 1002}),
+        ("fault", {"kind": "no such thing"}),
+        ("fault", {"kind": "error", "times": 0}),
+        ("latency", {"latency_s": -1}),
+        ("resend", {"update_id": 5}),
+        ("call", {"number": 5}),
         ("press", {"chat_id": 1001, "message_id": 9, "data": "x"}),
         ("edit", {"chat_id": 1001, "message_id": 9, "text": "x"}),
         ("send", [1]),
@@ -251,8 +225,7 @@ def test_a_page_that_is_closed_is_forgotten(playground: Playground) -> None:
     for _ in range(3):
         stream = Events(playground)
         stream.next("snapshot")
-        stream.connection.close()
-        stream.reply.close()
+        stream.close()
     chat = playground.server.chat(1001)
     for number in range(50):
         chat.send(str(number))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import ujson
 
+from pyruntime.testing.chat import Chat
 from pyruntime.testing.method.registry import Arguments, bad_request, find_chat, method
 from pyruntime.testing.world import World
 
@@ -50,6 +51,8 @@ def get_chat_member(world: World, arguments: Arguments) -> dict[str, Any]:
         return {"user": world.bot_user, "status": "administrator", "can_be_edited": False}
     if user_id == chat.user["id"]:
         return {"user": chat.user, "status": "creator" if chat.type != "private" else "member", "is_anonymous": False}
+    if user_id in chat.members:
+        return {"user": chat.members[user_id], "status": "member"}
     raise bad_request("user not found")
 
 
@@ -64,9 +67,8 @@ def get_chat_administrators(world: World, arguments: Arguments) -> list[dict[str
 
 @method("getChatMemberCount", "getChatMembersCount")
 def get_chat_member_count(world: World, arguments: Arguments) -> int:
-    """Count the members of a chat: its default user and the bot."""
-    find_chat(world, arguments)
-    return 2
+    """Count the members of a chat, the bot among them."""
+    return len(find_chat(world, arguments).members) + 1
 
 
 @method("getUserProfilePhotos")
@@ -94,6 +96,8 @@ def get_file(world: World, arguments: Arguments) -> dict[str, Any]:
 
 def _commands_key(arguments: Arguments) -> str:
     scope = arguments.json("scope") or {"type": "default"}
+    if isinstance(scope, dict):
+        scope = {name: int(value) if str(value).lstrip("-").isdigit() else value for name, value in scope.items()}
     return ujson.dumps([scope, arguments.text("language_code")], sort_keys=True)
 
 
@@ -113,14 +117,28 @@ def set_my_commands(world: World, arguments: Arguments) -> bool:
     world.commands[_commands_key(arguments)] = [
         {"command": command["command"].removeprefix("/"), "description": command["description"]} for command in commands
     ]
-    world.tell("commands", default_commands(world))
+    world.tell("commands", None)
     return True
 
 
-def default_commands(world: World) -> list[dict[str, Any]]:
-    """Return the commands that a menu shows: those of the default scope, else of the first scope that has some."""
-    default = world.commands.get(ujson.dumps([{"type": "default"}, ""], sort_keys=True))
-    return default or next((commands for commands in world.commands.values() if commands), [])
+def commands_for(world: World, chat: Chat) -> list[dict[str, Any]]:
+    """Return the commands that the menu of a chat shows to its own user: those of the narrowest scope that has some."""
+    if chat.type == "channel":
+        return []
+    wide = "all_private_chats" if chat.type == "private" else "all_group_chats"
+    scopes: list[dict[str, Any]] = [{"type": "chat", "chat_id": chat.id}, {"type": wide}, {"type": "default"}]
+    if chat.type != "private":
+        # The chat's own user made the group, so what administrators get comes first.
+        member = {"type": "chat_member", "chat_id": chat.id, "user_id": chat.user["id"]}
+        scopes[:0] = [member, {"type": "chat_administrators", "chat_id": chat.id}]
+        scopes.insert(3, {"type": "all_chat_administrators"})
+    language = str(chat.user.get("language_code", ""))
+    for scope in scopes:
+        for code in dict.fromkeys((language, "")):
+            commands = world.commands.get(ujson.dumps([scope, code], sort_keys=True))
+            if commands:
+                return commands
+    return []
 
 
 @method("getMyCommands")
@@ -133,7 +151,7 @@ def get_my_commands(world: World, arguments: Arguments) -> list[dict[str, Any]]:
 def delete_my_commands(world: World, arguments: Arguments) -> bool:
     """Forget the list of commands of a scope and a language."""
     world.commands.pop(_commands_key(arguments), None)
-    world.tell("commands", default_commands(world))
+    world.tell("commands", None)
     return True
 
 
@@ -157,7 +175,27 @@ for _suffix, _field in _TEXT_SETTINGS.items():
     _register_text_setting(_suffix, _field)
 
 
+@method("setChatMenuButton")
+def set_chat_menu_button(world: World, arguments: Arguments) -> bool:
+    """Set the button beside the field for messages: in one private chat, or in all."""
+    chat_id = find_chat(world, arguments).id if "chat_id" in arguments.values else 0
+    button = arguments.json("menu_button")
+    if button is not None and not isinstance(button, dict):
+        raise bad_request("can't parse menu button: expected an Object")
+    if button is None or button.get("type") == "default":
+        world.menu_buttons.pop(chat_id, None)
+    else:
+        world.menu_buttons[chat_id] = button
+    world.tell("commands", None)
+    return True
+
+
 @method("getChatMenuButton")
-def get_chat_menu_button(world: World, arguments: Arguments) -> dict[str, str]:
-    """Return the menu button: the list of commands."""
-    return {"type": "commands"}
+def get_chat_menu_button(world: World, arguments: Arguments) -> dict[str, Any]:
+    """Return the menu button: the list of commands unless another was set."""
+    return menu_button_for(world, arguments.integer("chat_id"))
+
+
+def menu_button_for(world: World, chat_id: int) -> dict[str, Any]:
+    """Return the menu button of a private chat."""
+    return world.menu_buttons.get(chat_id) or world.menu_buttons.get(0) or {"type": "commands"}

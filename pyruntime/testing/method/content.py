@@ -99,6 +99,12 @@ def shown_markup(markup: dict[str, Any] | None) -> dict[str, Any] | None:
     return None
 
 
+def reply_keyboard(arguments: Arguments) -> dict[str, Any] | None:
+    """Return a reply markup that no message shows to bots: a reply keyboard, its removal, a forced reply."""
+    markup = read_markup(arguments)
+    return None if not markup or "inline_keyboard" in markup else markup
+
+
 def read_common(chat: Chat, arguments: Arguments) -> dict[str, Any]:
     """Return the fields that every kind of sent message has: topic, the message replied to, the keyboard.
 
@@ -116,6 +122,11 @@ def read_common(chat: Chat, arguments: Arguments) -> dict[str, Any]:
         replied = chat.find(message_id)
         if replied is not None:
             fields["reply_to_message"] = {key: value for key, value in replied.items() if key != "reply_to_message"}
+            if quote := parameters.get("quote"):
+                text = str(replied.get("text") or replied.get("caption") or "")
+                if str(quote) not in text:
+                    raise bad_request("QUOTE_TEXT_INVALID")
+                fields["quote"] = {"text": str(quote), "position": utf16_length(text[: text.index(str(quote))])}
         elif not (parameters.get("allow_sending_without_reply") or arguments.flag("allow_sending_without_reply")):
             raise bad_request("message to be replied not found")
     if "reply_markup" in values:

@@ -14,15 +14,19 @@ _NOT_MODIFIED = (
 )
 
 
-def _find_editable(world: World, arguments: Arguments) -> Message:
+def _find_editable(world: World, arguments: Arguments) -> Message | None:
+    """Return the message to edit; None for one of inline mode that nobody here sent, which any edit suits."""
+    if inline_id := arguments.text("inline_message_id"):
+        chat_id, message_id = world.inline_messages.get(inline_id, (0, 0))
+        return world.chats[chat_id].find(message_id) if chat_id in world.chats else None
     message = find_message(find_chat(world, arguments), arguments, "edit")
     if not message.is_from_bot and message["chat"]["type"] != "channel":
         raise bad_request("message can't be edited")
     return message
 
 
-def _replace(world: World, old: Message, fields: dict[str, Any], arguments: Arguments) -> Message:
-    edited = Message(old)
+def _replace(world: World, old: Message, fields: dict[str, Any], arguments: Arguments) -> Message | bool:
+    edited = old.renewed()
     markup = shown_markup(read_markup(arguments))
     for name, value in {**fields, "reply_markup": markup}.items():
         if value:
@@ -33,7 +37,7 @@ def _replace(world: World, old: Message, fields: dict[str, Any], arguments: Argu
         raise bad_request(_NOT_MODIFIED)
     edited["edit_date"] = int(world.clock())
     world.chats[old.chat_id].replace(edited)
-    return edited
+    return True if arguments.text("inline_message_id") else edited
 
 
 @method("editMessageText")
@@ -42,9 +46,9 @@ def edit_message_text(world: World, arguments: Arguments) -> Message | bool:
     text, entities = read_text(arguments, "text", MAX_TEXT)
     if not text:
         raise bad_request("message text is empty")
-    if arguments.text("inline_message_id"):
-        return True
     old = _find_editable(world, arguments)
+    if old is None:
+        return True
     if "text" not in old:
         raise bad_request("there is no text in the message to edit")
     return _replace(world, old, {"text": text, "entities": entities}, arguments)
@@ -54,9 +58,9 @@ def edit_message_text(world: World, arguments: Arguments) -> Message | bool:
 def edit_message_caption(world: World, arguments: Arguments) -> Message | bool:
     """Replace the caption of a message of the bot."""
     caption, entities = read_text(arguments, "caption", MAX_CAPTION, "caption_entities")
-    if arguments.text("inline_message_id"):
-        return True
     old = _find_editable(world, arguments)
+    if old is None:
+        return True
     if "text" in old:
         raise bad_request("there is no caption in the message to edit")
     return _replace(world, old, {"caption": caption, "caption_entities": entities}, arguments)
@@ -65,9 +69,9 @@ def edit_message_caption(world: World, arguments: Arguments) -> Message | bool:
 @method("editMessageMedia")
 def edit_message_media(world: World, arguments: Arguments) -> Message | bool:
     """Replace the file of a message of the bot."""
-    if arguments.text("inline_message_id"):
-        return True
     old = _find_editable(world, arguments)
+    if old is None:
+        return True
     media = arguments.json("media")
     kind = media.get("type", "") if isinstance(media, dict) else ""
     if kind not in ("photo", "video", "animation", "audio", "document"):
@@ -83,18 +87,19 @@ def edit_message_media(world: World, arguments: Arguments) -> Message | bool:
 @method("editMessageReplyMarkup", "editMessageLiveLocation", "stopMessageLiveLocation")
 def edit_message_reply_markup(world: World, arguments: Arguments) -> Message | bool:
     """Replace the inline keyboard of a message of the bot."""
-    if arguments.text("inline_message_id"):
-        return True
-    return _replace(world, _find_editable(world, arguments), {}, arguments)
+    old = _find_editable(world, arguments)
+    return True if old is None else _replace(world, old, {}, arguments)
 
 
 @method("stopPoll")
 def stop_poll(world: World, arguments: Arguments) -> Any:
     """Close a poll."""
     old = _find_editable(world, arguments)
-    if "poll" not in old:
+    if old is None or "poll" not in old:
         raise bad_request("message with poll to stop not found")
-    return _replace(world, old, {"poll": {**old["poll"], "is_closed": True}}, arguments)["poll"]
+    closed = {**old["poll"], "is_closed": True}
+    _replace(world, old, {"poll": closed}, arguments)
+    return closed
 
 
 @method("deleteMessage")
@@ -122,7 +127,7 @@ def delete_messages(world: World, arguments: Arguments) -> bool:
 def pin_chat_message(world: World, arguments: Arguments) -> bool:
     """Pin a message."""
     chat = find_chat(world, arguments)
-    chat.pinned.append(find_message(chat, arguments, "pin").id)
+    chat.set_pinned(find_message(chat, arguments, "pin").id, True)
     return True
 
 
@@ -134,14 +139,16 @@ def unpin_chat_message(world: World, arguments: Arguments) -> bool:
     if message_id and message_id not in chat.pinned:
         raise bad_request("message to unpin not found")
     if chat.pinned:
-        chat.pinned.remove(message_id or chat.pinned[-1])
+        chat.set_pinned(message_id or chat.pinned[-1], False)
     return True
 
 
 @method("unpinAllChatMessages")
 def unpin_all_chat_messages(world: World, arguments: Arguments) -> bool:
     """Unpin every message."""
-    find_chat(world, arguments).pinned.clear()
+    chat = find_chat(world, arguments)
+    for message_id in list(chat.pinned):
+        chat.set_pinned(message_id, False)
     return True
 
 
@@ -150,8 +157,8 @@ def set_message_reaction(world: World, arguments: Arguments) -> bool:
     """Put reactions of the bot on a message."""
     chat = find_chat(world, arguments)
     message = find_message(chat, arguments, "react")
-    world.tell(
-        "reaction",
-        {"chat": chat.info, "message_id": message.id, "reaction": arguments.json("reaction") or []},
-    )
+    reactions = arguments.json("reaction") or []
+    if not isinstance(reactions, list) or not all(isinstance(each, dict) for each in reactions):
+        raise bad_request("can't parse reaction types")
+    chat.take_reaction(message.id, [str(each.get("emoji") or "★") for each in reactions])
     return True

@@ -1,4 +1,4 @@
-"""Accept the methods that change a chat's members and settings, of which the fake world keeps nothing."""
+"""Accept the methods that change a chat's members and settings; the fake world keeps bans, and nothing else."""
 
 from typing import Final
 
@@ -6,7 +6,6 @@ from pyruntime.testing.method.registry import Arguments, bad_request, find_chat,
 from pyruntime.testing.world import World
 
 _ABOUT_MEMBERS: Final = (
-    "banChatMember",
     "unbanChatMember",
     "restrictChatMember",
     "promoteChatMember",
@@ -31,7 +30,18 @@ _ABOUT_CHATS: Final = (
     "deleteForumTopic",
     "unpinAllForumTopicMessages",
 )
-_WITHOUT_CHAT: Final = ("setChatMenuButton", "setMyDefaultAdministratorRights", "setUserEmojiStatus")
+_WITHOUT_CHAT: Final = ("setMyDefaultAdministratorRights", "setUserEmojiStatus")
+
+
+@method("banChatMember", "kickChatMember")
+def ban_chat_member(world: World, arguments: Arguments) -> bool:
+    """Remove a member of a chat."""
+    chat = find_chat(world, arguments)
+    user_id = arguments.integer("user_id")
+    if not user_id:
+        raise bad_request("invalid user_id specified")
+    chat.ban(user_id)
+    return True
 
 
 @method(*_ABOUT_MEMBERS)

@@ -4,14 +4,14 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from pyruntime.testing.message import Message
+from pyruntime.testing.message import Message, copied_fields, forwarded_fields
 from pyruntime.testing.method.content import (
     MAX_CAPTION,
     MAX_TEXT,
     read_common,
     read_file,
-    read_markup,
     read_text,
+    reply_keyboard,
 )
 from pyruntime.testing.method.registry import Arguments, Method, bad_request, find_chat, find_message, method
 from pyruntime.testing.world import World
@@ -44,17 +44,7 @@ def send_message(world: World, arguments: Arguments) -> Message:
     fields["text"] = text
     if entities:
         fields["entities"] = entities
-    message = chat.add_from_bot(fields)
-    _tell_keyboard(world, arguments, message)
-    return message
-
-
-def _tell_keyboard(world: World, arguments: Arguments, message: Message) -> None:
-    """Tell the observers of a reply keyboard, which no message shows to bots."""
-    if "reply_markup" in arguments.values:
-        markup = read_markup(arguments)
-        if markup and "inline_keyboard" not in markup:
-            world.tell("keyboard", {"chat": message["chat"], "markup": markup})
+    return chat.add_from_bot(fields, reply_keyboard(arguments))
 
 
 def media_object(world: World, arguments: Arguments, name: str, kind: str, value: object) -> Any:
@@ -79,9 +69,7 @@ def _media_sender(name: str) -> Method:
             fields["caption"] = caption
         if entities:
             fields["caption_entities"] = entities
-        message = chat.add_from_bot(fields)
-        _tell_keyboard(world, arguments, message)
-        return message
+        return chat.add_from_bot(fields, reply_keyboard(arguments))
 
     return send
 
@@ -120,9 +108,7 @@ def _send_built(name: str, build: Callable[[World, Arguments], dict[str, Any]]) 
     def send(world: World, arguments: Arguments) -> Message:
         chat = find_chat(world, arguments)
         fields = {**read_common(chat, arguments), **build(world, arguments)}
-        message = chat.add_from_bot(fields)
-        _tell_keyboard(world, arguments, message)
-        return message
+        return chat.add_from_bot(fields, reply_keyboard(arguments))
 
     method(name)(send)
 
@@ -217,28 +203,12 @@ def send_chat_action(world: World, arguments: Arguments) -> bool:
     return True
 
 
-_NOT_COPIED: Final = frozenset({"message_id", "from", "sender_chat", "chat", "date", "edit_date", "reply_markup"})
-
-
-def _copied_fields(message: Message) -> dict[str, Any]:
-    return {key: value for key, value in message.items() if key not in _NOT_COPIED and key != "reply_to_message"}
-
-
 @method("forwardMessage")
 def forward_message(world: World, arguments: Arguments) -> Message:
     """Forward a message of another chat."""
     chat = find_chat(world, arguments)
     message = find_message(find_chat(world, arguments, "from_chat_id"), arguments, "forward")
-    return chat.add_from_bot(_forwarded_fields(message))
-
-
-def _forwarded_fields(message: Message) -> dict[str, Any]:
-    origin: dict[str, Any] = {"date": message["date"]}
-    if "from" in message:
-        origin |= {"type": "user", "sender_user": message["from"]}
-    else:
-        origin |= {"type": "channel", "chat": message["chat"], "message_id": message.id}
-    return {**_copied_fields(message), "forward_origin": origin, "forward_date": message["date"]}
+    return chat.add_from_bot(forwarded_fields(message))
 
 
 @method("copyMessage")
@@ -246,7 +216,7 @@ def copy_message(world: World, arguments: Arguments) -> dict[str, int]:
     """Send the content of a message of another chat anew."""
     chat = find_chat(world, arguments)
     message = find_message(find_chat(world, arguments, "from_chat_id"), arguments, "copy")
-    fields = {**_copied_fields(message), **read_common(chat, arguments)}
+    fields = {**copied_fields(message), **read_common(chat, arguments)}
     if "caption" in arguments.values:
         fields["caption"], fields["caption_entities"] = read_text(arguments, "caption", MAX_CAPTION, "caption_entities")
     return {"message_id": chat.add_from_bot(fields).id}
@@ -263,4 +233,4 @@ def copy_messages(world: World, arguments: Arguments) -> list[dict[str, int]]:
     found = [message for message in (source.find(int(each)) for each in ids) if message is not None]
     if not found:
         raise bad_request("there are no messages to forward")
-    return [{"message_id": chat.add_from_bot(_copied_fields(message)).id} for message in found]
+    return [{"message_id": chat.add_from_bot(copied_fields(message)).id} for message in found]

@@ -1,4 +1,4 @@
-"""Keep the state of the webhook; delivery is not part of it."""
+"""Keep the state of the webhook; `pyruntime.testing.webhook` delivers."""
 
 import re
 from typing import Any, Final
