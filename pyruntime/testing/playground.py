@@ -161,7 +161,7 @@ class Page:
             else:
                 target = arguments.get("target") or self._description.target
                 try:
-                    script = write_script(self._recorder, self._world.files, self._world.bot_user, target)
+                    script = write_script(self._recorder, self._world.files, target)
                 except ValueError as error:
                     connection.reply(build_reply(400, encode_error(400, f"Bad Request: {error}")))
                     return

@@ -310,7 +310,7 @@ class _Start:
             host, _, port = address.rpartition(":")
             tries = [(host, int(port))]
         for host, number in tries:
-            playground = Playground(host, number)
+            playground = Playground(host, number, target=self.settings.target or "bot:bot")
             try:
                 playground.start()
             except OSError as error:

@@ -32,13 +32,13 @@ class UnknownTarget(ValueError):
     """Say that the bot cannot be imported by the name given."""
 
 
-def write_script(recorder: Recorder, files: dict[str, UploadedFile], bot_user: dict[str, Any], target: str) -> str:
+def write_script(recorder: Recorder, files: dict[str, UploadedFile], target: str) -> str:
     """Return the source of a test file for the bot `target`: `module[:attribute]` or `path/to/file.py[:attribute]`.
 
     Raises: UnknownTarget if `target` is neither.
     """
     head = _import_lines(target)
-    writer = _Writer(recorder, files, bot_user)
+    writer = _Writer(recorder, files)
     body = "\n".join(writer.lines())
     imports = ["import base64"] if writer.contents else []
     if "importlib" in "".join(head):
@@ -79,12 +79,11 @@ def _import_lines(target: str) -> list[str]:
 class _Writer:
     """Turn deeds into lines."""
 
-    def __init__(self, recorder: Recorder, files: dict[str, UploadedFile], bot_user: dict[str, Any]) -> None:
+    def __init__(self, recorder: Recorder, files: dict[str, UploadedFile]) -> None:
         self._deeds = recorder.deeds
         self._is_whole = not recorder.is_full
         self._beginnings = recorder.beginnings
         self._files = files
-        self._bot_user = bot_user
         self._chats: dict[int, str] = {}
         self._messages: dict[tuple[int, int], str] = {}
         self._queries: dict[str, str] = {}
@@ -95,7 +94,6 @@ class _Writer:
         self.contents: dict[bytes, tuple[str, str]] = {}
         self._wanted = set(self._references())
         self._count = 0
-        self._cleared_faults = False
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the test."""
