@@ -22,6 +22,7 @@ from runner_c._wire import (
     receive_reply,
     wait_for_data,
 )
+from runner_c.adapter import adapted
 from runner_c.deadline import Overdue
 from runner_c.errors import (
     ConfigError,
@@ -85,6 +86,7 @@ __all__ = [
     "Update",
     "UpdateBatch",
     "__version__",
+    "adapted",
     "by_chat",
     "by_chat_thread",
     "by_user",

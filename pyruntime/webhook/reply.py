@@ -20,6 +20,9 @@ from runner_c import ConfigError, current
 
 __all__ = ["AnsweringBot", "ReplySlots", "check_methods_to_reply"]
 
+_MOST_ENDED = 10_000
+"""How many handled updates are remembered, so that a resend of one need not wait."""
+
 _NEVER = ("get", "setWebhook", "deleteWebhook", "close", "logOut")
 """How the names of methods begin which Telegram does not take in an answer."""
 
@@ -81,15 +84,22 @@ class ReplySlots:
 
     def __init__(self, methods: frozenset[str] | bool) -> None:
         self._methods = methods
-        self._lock = threading.Lock()  # guards _slots; a leaf
+        self._lock = threading.Lock()  # guards _slots and _ended; a leaf
         self._slots: dict[int, _Slot] = {}
+        # Those that were handled last, the oldest first; a resend of one of them brings no call any more.
+        self._ended: dict[int, None] = {}
 
-    def open(self, update_id: int) -> _Slot:
-        """Make room for the first call for an update, before it is handed to the runner."""
-        slot = _Slot()
+    def open(self, update_id: int) -> _Slot | None:
+        """Make room for the first call for an update, before it is handed to the runner.
+
+        None for an update that is sent again while it is handled or after it was: its call, if there is one, belongs
+        into the answer to the first request.
+        """
         with self._lock:
-            self._slots[update_id] = slot
-        return slot
+            if update_id in self._slots or update_id in self._ended:
+                return None
+            slot = self._slots[update_id] = _Slot()
+            return slot
 
     def forget(self, update_id: int, slot: _Slot) -> None:
         """The request has been answered."""
@@ -101,6 +111,9 @@ class ReplySlots:
         """The handlers of the update have ended."""
         with self._lock:
             slot = self._slots.pop(update_id, None)
+            self._ended[update_id] = None
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
         if slot is not None:
             slot.close()
 

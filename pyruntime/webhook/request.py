@@ -9,46 +9,72 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
 from pyruntime.webhook.answer import Refused
 from runner_c import ConfigError, is_update
 
-__all__ = ["SECRET_HEADER", "check_secret_token", "read_body", "read_update", "refuse_stranger"]
+__all__ = ["MAX_BODY_BYTES", "SECRET_HEADER", "Gate", "read_body", "read_update"]
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 """The header in which Telegram repeats the secret token of setWebhook."""
 
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""The largest update that is taken: many times what Telegram sends."""
+
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_SECRET_KEY = "HTTP_" + SECRET_HEADER.upper().replace("-", "_")
 _CHUNK_BYTES = 64 * 1024
 
 
-def check_secret_token(secret_token: object) -> bytes | None:
-    """Return the secret as bytes, or None if there is none.
+class Gate:
+    """Let through what comes to the right place with the right secret.
+
+    Args:
+        secret_token: None: anybody may pass.
+        path: None: any place is right.
 
     Raises:
-        ConfigError: Telegram would not take it.
+        ConfigError: Telegram would not take the secret, or the path is none.
+
+    Thread-safety: any thread.
     """
-    if secret_token is None:
-        return None
-    if not isinstance(secret_token, str) or not _SECRET.fullmatch(secret_token):
-        raise ConfigError("secret_token is 1 to 256 characters of A-Z, a-z, 0-9, _ and -, as for setWebhook")
-    return secret_token.encode()
+
+    def __init__(self, secret_token: object, path: object) -> None:
+        if secret_token is not None and not (isinstance(secret_token, str) and _SECRET.fullmatch(secret_token)):
+            raise ConfigError("secret_token is 1 to 256 characters of A-Z, a-z, 0-9, _ and -, as for setWebhook")
+        if path is not None and not (isinstance(path, str) and path.startswith("/")):
+            raise ConfigError(f"path is None or begins with a slash, not {path!r}")
+        self._secret = None if secret_token is None else secret_token.encode()
+        self._path = None if path is None else unquote(path).encode()
+
+    def check(self, environ: dict[str, Any]) -> None:
+        """Look at a WSGI request.
+
+        Raises:
+            Refused: it came to another place (404), or without the secret (401).
+        """
+        if self._path is not None:
+            asked = f"{environ.get('SCRIPT_NAME') or ''}{environ.get('PATH_INFO') or ''}"
+            if asked.encode("latin-1", "replace") != self._path:
+                raise Refused(404, "there is nothing here")
+        self.check_secret(environ.get(_SECRET_KEY))
+
+    def check_secret(self, given: str | bytes | None) -> None:
+        """Compare the secret, in a time that tells nothing of it.
+
+        Raises:
+            Refused: 401.
+        """
+        if self._secret is None:
+            return
+        said = given if isinstance(given, bytes) else (given or "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(self._secret, said):
+            raise Refused(401, f"the header {SECRET_HEADER} is not the secret token of the webhook")
 
 
-def refuse_stranger(secret: bytes | None, given: str | None) -> None:
-    """Refuse a request without the right secret, in a time that tells nothing of the secret.
-
-    Raises:
-        Refused: 401.
-    """
-    if secret is None:
-        return
-    if not hmac.compare_digest(secret, (given or "").encode("utf-8", "surrogateescape")):
-        raise Refused(401, f"the header {SECRET_HEADER} is not the secret token of the webhook")
-
-
-def read_body(environ: dict[str, Any], most_bytes: int) -> bytes:
+def read_body(environ: dict[str, Any]) -> bytes:
     """Return the body of a WSGI request. *Blocks* until the client has sent it.
 
     Raises:
@@ -61,22 +87,22 @@ def read_body(environ: dict[str, Any], most_bytes: int) -> bytes:
         raise Refused(400, "updates are sent as application/json")
     length = str(environ.get("CONTENT_LENGTH") or "")
     if not length and environ.get("wsgi.input_terminated"):
-        return _read(environ["wsgi.input"], most_bytes, None)
+        return _read(environ["wsgi.input"], None)
     if not (length.isascii() and length.isdigit()) or len(length) > 18:
         raise Refused(400, "the header Content-Length is missing or no number")
-    if int(length) > most_bytes:
-        raise Refused(413, f"an update has {most_bytes} bytes at most")
-    return _read(environ["wsgi.input"], most_bytes, int(length))
+    if int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    return _read(environ["wsgi.input"], int(length))
 
 
-def read_update(body: bytes, most_bytes: int) -> dict[str, Any]:
+def read_update(body: bytes) -> dict[str, Any]:
     """Return the update in a body.
 
     Raises:
         Refused: it is none (400), or too large (413).
     """
-    if len(body) > most_bytes:
-        raise Refused(413, f"an update has {most_bytes} bytes at most")
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large()
     try:
         update = json.loads(body.decode(), parse_constant=_refuse_constant)
         if b"\\ud" in body.lower():
@@ -92,9 +118,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _read(stream: Any, most_bytes: int, length: int | None) -> bytes:
+def _too_large() -> Refused:
+    return Refused(413, f"an update has {MAX_BODY_BYTES} bytes at most")
+
+
+def _read(stream: Any, length: int | None) -> bytes:
     parts: list[bytes] = []
-    left = most_bytes + 1 if length is None else length
+    left = MAX_BODY_BYTES + 1 if length is None else length
     while left > 0:
         try:
             part = stream.read(min(left, _CHUNK_BYTES))
@@ -105,8 +135,8 @@ def _read(stream: Any, most_bytes: int, length: int | None) -> bytes:
         parts.append(part)
         left -= len(part)
     body = b"".join(parts)
-    if length is None and len(body) > most_bytes:
-        raise Refused(413, f"an update has {most_bytes} bytes at most")
+    if length is None and len(body) > MAX_BODY_BYTES:
+        raise _too_large()
     if length is not None and len(body) != length:
         raise Refused(400, "the body is shorter than its Content-Length")
     return body

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pyruntime.webhook.app import MAX_BODY_BYTES
+from pyruntime.webhook.request import MAX_BODY_BYTES
 from runner_c import ConfigError
 
 __all__ = ["WebhookServer", "path_of"]

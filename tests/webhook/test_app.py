@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ujson
 
 from pyruntime import Bot
 from pyruntime.testing import FakeBotApi
@@ -38,12 +39,45 @@ def test_leaving_the_block_stops_it(api: FakeBotApi) -> None:
     assert app.receive(b'{"update_id": 5}', SECRET).status == 503
 
 
+def test_it_starts_again_after_a_stop_when_it_is_told_to_and_not_by_a_request(serve: Serve) -> None:
+    site = serve()
+    first = site.app.start()
+    assert site.post(message(1))[0] == 200
+    site.app.stop()
+    assert site.post(message(2))[0] == 503
+    assert not first.is_running()
+    assert site.app.start().is_running()
+    assert site.post(message(2))[0] == 200
+    with site.app as again:
+        assert again.handle is not None
+        assert again.handle.is_running()
+    assert [update["update_id"] for update in site.handled] == [1, 2]
+
+
+def test_an_object_of_another_framework_is_adapted_when_the_app_is_made(api: FakeBotApi) -> None:
+    telebot = pytest.importorskip("telebot")
+    bot = telebot.TeleBot(api.token)
+    handled: list[str] = []
+    bot.message_handler()(lambda message: handled.append(message.text))
+    telebot.apihelper.API_URL = api.url + "/bot{0}/{1}"
+    try:
+        with webhook_app(bot, secret_token=SECRET, url=f"{api.url}/hook") as app:
+            api.wait_for("setWebhook", timeout_s=20)
+            assert app.receive(ujson.dumps(message(7, "to telebot")), SECRET).status == 200
+    finally:
+        telebot.apihelper.API_URL = None
+    assert handled == ["to telebot"]
+
+
 def test_a_framework_of_any_kind_hands_in_body_and_header(api: FakeBotApi) -> None:
     with webhook_app(Bot(api.token, api.url), secret_token=SECRET) as app:
         assert app.receive(b'{"update_id": 5}', SECRET) == (200, [], b"")
         assert app.receive(b'{"update_id": 5}', None).status == 401
         assert app.receive(b"{", SECRET).status == 400
         assert app.receive(b" " * 2_000_000, SECRET).status == 413
+        for body in (bytearray(b'{"update_id": 6}'), memoryview(b'{"update_id": 6}'), '{"update_id": 6}'):
+            assert app.receive(body, SECRET.encode()).status == 200
+        assert app.receive(b"{}", b"\xff\xfe").status == 401
 
 
 def test_order_of_a_chat_holds_when_its_updates_come_over_many_connections(serve: Serve) -> None:
@@ -128,12 +162,15 @@ def test_a_bot_that_cannot_run_is_answered_with_503_and_said_once(
     site.wait_for_handled(1)
 
 
-def test_a_refused_token_ends_the_runner_and_takes_nothing(serve: Serve, api: FakeBotApi) -> None:
+def test_a_refused_token_ends_the_runner_and_takes_nothing(
+    serve: Serve, api: FakeBotApi, caplog: pytest.LogCaptureFixture
+) -> None:
     api.fault("unauthorized", times=None)
     site = serve()
     with pytest.raises(Exception, match="Unauthorized"):
         site.app.start().wait(20)
-    assert site.post(message(1))[0] == 503
+    assert [site.post(message(number))[0] for number in (1, 2)] == [503, 503]
+    assert caplog.text.count("the runner has ended by an error") == 1
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -170,7 +207,7 @@ def test_a_runner_that_was_started_before_a_fork_is_a_clear_error_in_the_child(a
         ({"path": "telegram"}, "begins with a slash"),
         ({"retry_after_s": 0}, "retry_after_s"),
         ({"retry_after_s": 3601}, "3600 at most"),
-        ({"max_connections": 101, "url": "https://x.org"}, "1 to 100"),
+        ({"max_connections": 101, "url": "https://x.org"}, "max_connections is 100 at most"),
         ({"max_connections": 4}, "give url too"),
         ({"remove_at_end": True}, "give url too"),
         ({"reply_timeout_s": 0}, "reply_timeout_s"),
@@ -179,6 +216,9 @@ def test_a_runner_that_was_started_before_a_fork_is_a_clear_error_in_the_child(a
         ({"reply_in_response": ["sendmessage"]}, "not the snake_case name"),
         ({"source": []}, "leave source out"),
         ({"ack": "done"}, "ack"),
+        ({"concurency": 4}, "neither webhook_app\\(\\) nor run\\(\\) has an option concurency"),
+        ({"drop_pending": True}, "drop_pending is for setWebhook: give url too"),
+        ({"allowed_updates": ["message"]}, "allowed_updates is for setWebhook: give url too"),
     ],
 )
 def test_a_bad_option_is_a_clear_error(options: dict[str, Any], said: str) -> None:
