@@ -15,6 +15,9 @@ from runner_c.secret import describe_error
 
 logger = logging.getLogger("runner_c")
 
+EMPTY_PAUSE_S = 0.05
+"""How long a source rests that had nothing and did not wait for it, in seconds."""
+
 QUEUE_LOOK_S = 0.05
 """How often a source that waits for a queue looks whether the run stops, in seconds."""
 
@@ -69,8 +72,9 @@ class Source:
         return self.fetch_some(limit)
 
     def fetch_some(self, limit: int) -> list[Update]:
-        """Do what `fetch` does, for a source that knows no offset."""
-        return _as_batch(self._supply(limit))
+        """Do what `fetch` does, for a source that knows no offset; None from the supplier is nothing."""
+        found: Any = self._supply(limit)
+        return [] if found is None else _as_batch(found)
 
     def confirm(self, offset: int) -> None:
         """Tell the supplier that everything before `offset` is done with, without fetching more."""
@@ -93,8 +97,13 @@ class Source:
         self._call("close")
 
     def pause_s(self, fetched: int, limit: int) -> float:
-        """Return how many seconds to wait after a batch, so that the next one is fuller: none with full batches."""
-        if not fetched or not self._balance:
+        """Return how many seconds to wait after a batch, so that the next one is fuller: none with full batches.
+
+        After nothing it is a moment, because a supplier may say so at once; a poll of the Bot API has waited itself.
+        """
+        if not fetched:
+            return 0.0 if self.has_offset else EMPTY_PAUSE_S
+        if not self._balance:
             return 0.0
         return self._balance * self._max_delay_s * max(0.0, 1.0 - fetched / limit)
 

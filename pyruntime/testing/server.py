@@ -341,6 +341,15 @@ class FakeBotApi:
                 last = "\n".join(map(repr, list(self._courier.deliveries)[-10:]))
                 raise TimeoutError(f"not delivered within {timeout_s} s; {len(self._live())} are left; last:\n{last}")
 
+    def wait_until(self, claim: Callable[[], bool], timeout_s: float = 5.0) -> None:
+        """Wait until `claim()` holds: it is asked at each change of the queue, of polling and of deliveries.
+
+        Raises: TimeoutError. Blocks for `timeout_s` at most.
+        """
+        with self._lock:
+            if not self._changed.wait_for(claim, timeout_s):
+                raise TimeoutError(f"it was not so within {timeout_s} s; {self._describe_queue()}")
+
     def resend(self, update_id: int) -> None:
         """Deliver an update to the webhook again that it has taken, as the real server does if it lost the answer.
 

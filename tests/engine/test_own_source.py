@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import queue
@@ -39,7 +40,7 @@ class Bot:
 
     def __init__(self, handle: Callable[[Update], object] = lambda update: None) -> None:
         self._handle = handle
-        self.lock = threading.Lock()
+        self.changed = threading.Condition()
         self.handled: dict[int, list[int]] = defaultdict(list)
         self.calls: list[str] = []
 
@@ -51,11 +52,16 @@ class Bot:
 
     def handle_update(self, update: Update) -> None:
         self._handle(update)
-        with self.lock:
+        with self.changed:
             self.handled[update["message"]["chat"]["id"]].append(update["update_id"])
+            self.changed.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.ids()) >= count, 20)
 
     def ids(self) -> list[int]:
-        with self.lock:
+        with self.changed:
             return sorted(update_id for ids in self.handled.values() for update_id in ids)
 
 
@@ -98,23 +104,23 @@ def test_each_update_of_a_source_is_handled_once_and_each_chat_in_order(
 
 
 def test_a_full_backlog_stops_taking() -> None:
-    go = threading.Event()
-    taken = [0]
+    go, is_full = threading.Event(), threading.Event()
+    ahead: list[int] = []
 
     def updates() -> Iterator[Update]:
         for number in range(1000):
-            taken[0] += 1
+            ahead.append(number - len(bot.ids()))
+            if ahead[-1] == 9:
+                is_full.set()
             yield message(number, number)
 
     bot = Bot(lambda update: go.wait(20))
     handle = run(bot, source=updates(), concurrency=2, backlog=10)
-    while handle.size() < 10:
-        pass
-    time.sleep(0.05)  # it would take more now, if it did not stop
-    assert taken[0] <= 11
+    assert is_full.wait(20)
     go.set()
     assert handle.wait(30)
     assert len(bot.ids()) == 1000
+    assert max(ahead) <= 12  # what is held, and what has just ended but is not yet in the list
 
 
 def test_a_generator_that_raises_ends_the_run_with_its_error_after_what_it_gave() -> None:
@@ -144,6 +150,29 @@ def test_a_function_that_raises_is_asked_again() -> None:
     bot = Bot()
     assert run(bot, source=supply, retry=0.01).wait(20)
     assert bot.ids() == [1, 2]
+
+
+@pytest.mark.parametrize("nothing", [[], None, ()])
+def test_a_function_that_has_nothing_now_is_asked_again_in_a_while_and_not_in_a_hurry(nothing: Any) -> None:
+    calls = [0]
+    enough = threading.Event()
+
+    def supply(limit: int) -> Any:
+        calls[0] += 1
+        if calls[0] == 4:
+            enough.set()
+            return [message(1)]
+        return nothing
+
+    bot = Bot()
+    begun = time.monotonic()
+    handle = run(bot, source=supply)
+    assert enough.wait(20)
+    took_s = time.monotonic() - begun
+    handle.stop()
+    assert bot.ids() == [1]
+    assert took_s >= 3 * 0.05 * 0.9  # three times it had nothing
+    assert handle.stats().poll_failures == 0
 
 
 @pytest.mark.parametrize("kind", ["queue", "generator", "function", "offers"])
@@ -176,10 +205,16 @@ def test_what_a_stop_leaves_over_goes_back_into_the_queue_in_its_order() -> None
     filled: queue.Queue[Any] = queue.Queue()
     for number in range(200):
         filled.put(message(number, number))
-    bot = Bot(lambda update: go.wait(20))
+    begun = threading.Semaphore(0)
+
+    def hold(update: Update) -> None:
+        begun.release()
+        go.wait(20)
+
+    bot = Bot(hold)
     handle = run(bot, source=filled, concurrency=2, backlog=5)
-    while handle.size() < 5:
-        pass
+    assert begun.acquire(timeout=20)
+    assert begun.acquire(timeout=20)
     stopping = threading.Thread(target=handle.stop)
     stopping.start()
     go.set()
@@ -189,22 +224,32 @@ def test_what_a_stop_leaves_over_goes_back_into_the_queue_in_its_order() -> None
     assert sorted(bot.ids() + left) == list(range(200))
 
 
-def test_what_a_generator_gives_after_a_stop_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    go, begun = threading.Event(), threading.Event()
+def test_what_a_generator_gives_after_a_stop_is_told() -> None:
+    go, begun, told = threading.Event(), threading.Event(), threading.Event()
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "action", None) == "stop.not_taken":
+                said.append(record.getMessage())
+                told.set()
 
     def updates() -> Iterator[Update]:
         begun.set()
         go.wait(20)
         yield message(77)
 
-    handle = run(Bot(), source=updates())
-    assert begun.wait(20)
-    handle.stop()
-    go.set()
-    deadline = time.monotonic() + 10
-    while "a stop came before this update was taken" not in caplog.text and time.monotonic() < deadline:
-        pass
-    assert "77" in caplog.text
+    listener = Listener()
+    logging.getLogger("runner_c").addHandler(listener)
+    try:
+        handle = run(Bot(), source=updates())
+        assert begun.wait(20)
+        handle.stop()
+        go.set()
+        assert told.wait(20)
+    finally:
+        logging.getLogger("runner_c").removeHandler(listener)
+    assert "'update_id': 77" in said[0]
 
 
 def test_what_fails_is_tried_again_before_the_run_of_a_source_ends(tmp_path: Path) -> None:
@@ -350,9 +395,7 @@ def test_a_stop_cuts_the_wait_of_a_replay(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"at": at, "update": message(at)}) + "\n" for at in (0, 1_000_000)))
     bot = Bot()
     handle = run(bot, source=Replay(path))
-    deadline = time.monotonic() + 10
-    while not bot.ids() and time.monotonic() < deadline:
-        pass
+    bot.wait_for(1)
     begun = time.monotonic()
     assert handle.stop().drained
     assert time.monotonic() - begun < 5
