@@ -36,7 +36,6 @@ class Inbox:
         self._is_over = threading.Event()
         self._pulled = -1
         self._file = sqlite3.connect(INBOX, check_same_thread=False, isolation_level=None, timeout=30)
-        self._file.execute("PRAGMA journal_mode = WAL")
         # AUTOINCREMENT: a place is never given twice, also when what had it is gone.
         self._file.execute(
             "CREATE TABLE IF NOT EXISTS inbox (place INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER UNIQUE, body TEXT)"

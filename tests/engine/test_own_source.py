@@ -1,16 +1,11 @@
-"""A bot fed from a source of one's own: a generator, a queue, an object; and the recording of a run."""
+"""A bot fed from a source of one's own: a generator, a queue, an object."""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import os
 import queue
-import stat
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,49 +15,11 @@ import pytest
 from runner_c import (
     ConfigError,
     Offers,
-    Recorder,
-    Replay,
     SourceBroken,
     create_source,
     run,
 )
-
-Update = dict[str, Any]
-
-
-def message(update_id: int, chat_id: int = 1) -> Update:
-    chat = {"id": chat_id, "type": "private"}
-    return {"update_id": update_id, "message": {"message_id": update_id, "date": 1000 + update_id, "chat": chat}}
-
-
-class Bot:
-    """Handle updates, and remember them by chat."""
-
-    def __init__(self, handle: Callable[[Update], object] = lambda update: None) -> None:
-        self._handle = handle
-        self.changed = threading.Condition()
-        self.handled: dict[int, list[int]] = defaultdict(list)
-        self.calls: list[str] = []
-
-    def init(self) -> None:
-        self.calls.append("init")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-    def handle_update(self, update: Update) -> None:
-        self._handle(update)
-        with self.changed:
-            self.handled[update["message"]["chat"]["id"]].append(update["update_id"])
-            self.changed.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.ids()) >= count, 20)
-
-    def ids(self) -> list[int]:
-        with self.changed:
-            return sorted(update_id for ids in self.handled.values() for update_id in ids)
+from tests.engine.fed import Bot, Update, message
 
 
 def as_generator(updates: list[Update]) -> Any:
@@ -303,135 +260,3 @@ def test_what_cannot_be_a_source_is_a_clear_error(source: Any) -> None:
         run(Bot(), source=source)
     with pytest.raises(ConfigError):
         create_source(source)
-
-
-# Recording and replay
-
-
-def recorded(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_what_is_admitted_is_recorded_once_in_its_order_and_replays(tmp_path: Path) -> None:
-    path = tmp_path / "updates.jsonl"
-    recorder = Recorder(path)
-    first = Bot()
-    with run(first, source=Offers(), record=recorder, backlog=100_000) as handle:
-        for number in range(1000):
-            handle.offer(message(number, number % 7))
-        handle.offer(message(5, 5))
-    recorder.close()
-    rows = recorded(path)
-    assert [row["update"]["update_id"] for row in rows] == list(range(1000))
-    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    second = Bot()
-    assert run(second, source=Replay(path, speed=math.inf), backlog=100).wait(30)
-    assert second.handled == first.handled
-
-
-def test_a_recording_is_on_disk_before_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "updates.jsonl"
-    recorder = Recorder(path)
-    try:
-        recorder.record(message(1))
-        deadline = time.monotonic() + 10
-        while not path.stat().st_size and time.monotonic() < deadline:
-            pass
-        assert [row["update"]["update_id"] for row in recorded(path)] == [1]
-    finally:
-        recorder.close()
-
-
-def test_a_recording_is_gone_on_with_behind_a_torn_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "updates.jsonl"
-    path.write_bytes(b'{"at": 1, "update": {"update_id": 1, "message": {"chat": {"id": 1}}}}\n{"at": 2, "upd')
-    recorder = Recorder(path)
-    recorder.record(message(3))
-    recorder.close()
-    bot = Bot()
-    assert run(bot, source=Replay(path, speed=math.inf)).wait(20)
-    assert bot.ids() == [1, 3]
-    assert "line 2 is no recorded update" in caplog.text
-
-
-def test_a_torn_last_line_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "updates.jsonl"
-    path.write_text(json.dumps({"at": 1, "update": message(1)}) + '\n{"at": 2, "update": {"update')
-    bot = Bot()
-    assert run(bot, source=Replay(path, speed=math.inf)).wait(20)
-    assert bot.ids() == [1]
-    assert "no recorded update" not in caplog.text
-
-
-def test_damaged_lines_are_told_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    lines = ["nonsense", "[]", '{"update_id": "x"}', json.dumps(message(1)), "", '{"at": 5, "update": 7}']
-    path = tmp_path / "updates.jsonl"
-    path.write_text("\n".join(lines) + "\n")
-    replay = Replay(path, speed=math.inf)
-    bot = Bot()
-    assert run(bot, source=replay).wait(20)
-    assert bot.ids() == [1]
-    assert (replay.supplied, replay.damaged) == (1, 4)
-    assert [number for number in range(1, 7) if f"line {number} is" in caplog.text] == [1, 2, 3, 6]
-
-
-@pytest.mark.parametrize("bare", [False, True])
-def test_a_replay_keeps_the_distances_in_time_or_shortens_them(tmp_path: Path, bare: bool) -> None:
-    path = tmp_path / "updates.jsonl"
-    rows = [message(number, number) for number in range(4)]  # a second apart
-    path.write_text(
-        "".join(json.dumps(row if bare else {"at": row["update_id"], "update": row}) + "\n" for row in rows)
-    )
-    times: list[float] = []
-    bot = Bot(lambda update: times.append(time.monotonic()))
-    assert run(bot, source=Replay(path, speed=20)).wait(20)
-    assert len(times) == 4
-    assert times[-1] - times[0] >= 3 / 20 * 0.9
-
-
-def test_a_stop_cuts_the_wait_of_a_replay(tmp_path: Path) -> None:
-    path = tmp_path / "updates.jsonl"
-    path.write_text("".join(json.dumps({"at": at, "update": message(at)}) + "\n" for at in (0, 1_000_000)))
-    bot = Bot()
-    handle = run(bot, source=Replay(path))
-    bot.wait_for(1)
-    begun = time.monotonic()
-    assert handle.stop().drained
-    assert time.monotonic() - begun < 5
-    assert bot.ids() == [0]
-
-
-def test_a_replay_can_be_run_again(tmp_path: Path) -> None:
-    path = tmp_path / "updates.jsonl"
-    path.write_text(json.dumps({"at": 0, "update": message(1)}) + "\n")
-    replay = Replay(path)
-    for _ in range(2):
-        bot = Bot()
-        assert run(bot, source=replay).wait(20)
-        assert bot.ids() == [1]
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_ends_the_recording_loudly_and_not_the_bot(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder("/dev/full")
-    bot = Bot()
-    with run(bot, source=Offers(), record=recorder) as handle:
-        for number in range(5000):
-            handle.offer(message(number, number % 9))
-    recorder.close()
-    assert len(bot.ids()) == 5000
-    assert caplog.text.count("the recording /dev/full ends here: No space left on device") == 1
-
-
-def test_bad_recordings_are_clear_errors(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read"):
-        Replay(tmp_path / "not there")
-    with pytest.raises(ConfigError, match="cannot write"):
-        Recorder(tmp_path / "not" / "there")
-    (tmp_path / "here").write_text("")
-    for speed in (0, -1, math.nan, "fast", True):
-        with pytest.raises(ConfigError, match="speed"):
-            Replay(tmp_path / "here", speed)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="record is a Recorder"):
-        run(Bot(), source=Offers(), record="updates.jsonl")  # type: ignore[arg-type]

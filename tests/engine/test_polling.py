@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from runner_c import create_concurrent_sink, create_runner, create_source
+from runner_c.source import EMPTY_PAUSE_S, BotSource
 
 # -- offsets and confirmation
 
@@ -177,8 +178,13 @@ def test_while_plenty_is_ready_more_is_fetched_at_leisure_until_the_backlog_is_f
 def test_a_full_batch_is_not_followed_by_a_pause() -> None:
     source = create_source(lambda limit: [], speed_traffic_balance=1.0, max_delay_s=0.5)
     assert source.pause_s(100, 100) == 0.0
-    assert source.pause_s(0, 100) == 0.0
     assert source.pause_s(50, 100) == 0.25
+
+
+def test_an_empty_poll_is_not_followed_by_a_pause_because_it_has_waited(queue_bot: Any) -> None:
+    polled = BotSource(queue_bot(), poll_timeout_s=30, allowed_updates=None, speed_traffic_balance=1.0)
+    assert polled.pause_s(0, 100) == 0.0
+    assert create_source(lambda limit: []).pause_s(0, 100) == EMPTY_PAUSE_S
 
 
 def test_a_short_reply_of_known_updates_does_not_lead_the_offset_back(queue_bot: Any, start: Any) -> None:

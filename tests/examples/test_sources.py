@@ -59,6 +59,8 @@ def test_updates_are_taken_in_one_process_and_handled_in_another_through_kills_o
     start: Start, api: FakeBotApi
 ) -> None:
     ingest, work = start("examples.push_elsewhere", "ingest"), start("examples.push_elsewhere", "work")
+    for program in (ingest, work):
+        program.wait_for("ready")
     chats = [api.chat(chat_id) for chat_id in (1, 2, 3)]
     for number in range(20):
         for chat in chats:
