@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import threading
 import time
 from typing import Any, BinaryIO
@@ -37,13 +38,14 @@ class Recorder:
         path: of the file; what is in it stays.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: it cannot be written, or it is there and begins with something else than a recorded update.
 
     Thread-safety: any thread.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        _check_beginning(self.path)
         try:
             self._file: BinaryIO | None = os.fdopen(
                 os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab"
@@ -124,6 +126,13 @@ class Recorder:
             error.strerror,
             extra={"action": "record.ended"},
         )
+
+
+def _check_beginning(path: str) -> None:
+    """Keep a file from being appended to that is no recording: a slip of the shell must not spoil it."""
+    with contextlib.suppress(OSError), open(path, "rb") as written:
+        if stat.S_ISREG(os.fstat(written.fileno()).st_mode) and written.read(1) not in (b"", b"{"):
+            raise ConfigError(f"record: {path} is there and is no recording: name another file")
 
 
 def recording_keyer(keyer: Keyer | None, recorder: Recorder) -> Keyer:

@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from runner_c.errors import ConfigError
@@ -83,6 +84,14 @@ class Replay:
             self._next = None
         self.supplied += len(found)
         return found
+
+    def updates(self) -> Iterator[Update]:
+        """Read the updates of the whole file, due or not; changes nothing for `supply`. *Blocks* on the disk."""
+        with self._open() as file:
+            for line in file:
+                found = _update_of(line)
+                if found is not None:
+                    yield found[1]
 
     def interrupt(self) -> None:
         """End a wait."""

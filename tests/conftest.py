@@ -121,3 +121,22 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     yield start
     for program in programs:
         program.close()
+
+
+@pytest.fixture(scope="session")
+def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, str]]:
+    """Make self-signed certificates: paths of certificate and key for the given names."""
+
+    def make(names: str) -> tuple[str, str]:
+        folder: Path = tmp_path_factory.mktemp("certificate")
+        certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=test",
+             "-addext", f"subjectAltName={names}"],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+        return certificate, key
+
+    return make

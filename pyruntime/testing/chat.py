@@ -42,7 +42,8 @@ class Chat:
     def __init__(self, world: "World", info: dict[str, Any], user: User, max_messages: int) -> None:
         """Make the chat described by `info`, in which `user` speaks unless told otherwise.
 
-        To read: `info` as bots see it; `members`, the people by id, the bot aside; `reactions`, by message and member;
+        To read: `info` as bots see it; `members`, the people by id, the bot aside; `creator` of the chat, None if that
+        is not known; `reactions`, by message and member;
         `keyboard`, the markup of the reply keyboard or forced reply that is shown now; `pinned`, ids of messages.
         """
         self._world = world
@@ -58,6 +59,7 @@ class Chat:
         self.info = info
         self.user = user
         self.members: dict[int, User] = {user["id"]: user}
+        self.creator: User | None = user
         self.reactions: dict[int, dict[int, list[str]]] = {}
         self.keyboard: dict[str, Any] | None = None
         self.is_blocked = False
@@ -382,13 +384,12 @@ class Chat:
         self._world.tell("deed", Deed("bot", "message", self.id, {"message": message}))
         return message
 
-    def add_foreign(self, message: dict[str, Any]) -> None:
-        """Keep a message of an update that a test made by itself."""
-        if isinstance(message.get("message_id"), int):
-            kept = Message(message)
-            self._last_message_id = max(self._last_message_id, kept.id)
-            self._keep(kept)
-            self._world.tell("message", kept)
+    def add_foreign(self, message: Message) -> None:
+        """Keep a message that nobody sent here, in its newest form."""
+        is_known = message.id in self._messages
+        self._last_message_id = max(self._last_message_id, message.id)
+        self._keep(message)
+        self._world.tell("edit" if is_known else "message", message)
 
     def find(self, message_id: int) -> Message | None:
         """Return a message by its id."""
@@ -439,7 +440,10 @@ class Chat:
         self._world.tell("action", {"chat": self.info, "action": action})
 
     def _new_message(self, sender: User) -> Message:
+        reserved = self._world.reserved.get(self.id, ())
         self._last_message_id += 1
+        while self._last_message_id in reserved:
+            self._last_message_id += 1
         message = Message(message_id=self._last_message_id)
         if self.type == "channel":
             message["sender_chat"] = self.info

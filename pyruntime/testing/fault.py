@@ -30,6 +30,11 @@ REFUSING: Final = frozenset({"error", "retry_after", "conflict", "unauthorized"}
 # These spoil a getUpdates reply whatever is in it, so that there is no point in waiting for updates first.
 ANSWERED_AT_ONCE: Final = frozenset({"garbage", "not_http", "empty", "huge"})
 
+WEBHOOK: Final = "webhook"
+"""What stands for deliveries to the webhook where a method is named."""
+# These spoil deliveries to the webhook, and no others do.
+OF_DELIVERIES: Final = frozenset({"drop_before", "drop_after", "drop_midway", "slow", "duplicate"})
+
 HUGE_BYTES: Final = 10 * 1024 * 1024
 
 
@@ -53,6 +58,8 @@ class Fault:
         """Remember what to spoil; see `FakeBotApi.fault` for the meaning."""
         if kind not in KINDS:
             raise ValueError(f"unknown fault {kind!r}; there are: {', '.join(sorted(KINDS))}")
+        if method == WEBHOOK and kind not in OF_DELIVERIES:
+            raise ValueError(f"{kind} spoils no delivery to a webhook; these do: {', '.join(sorted(OF_DELIVERIES))}")
         if times is not None and times < 1:
             raise ValueError("times must be at least 1, or None for every call")
         self.kind = kind

@@ -21,6 +21,7 @@ from pyruntime.testing.connection import Connection
 from pyruntime.testing.control import add_control_routes
 from pyruntime.testing.dispatch import Dispatcher, Route
 from pyruntime.testing.fault import HUGE_BYTES, Fault, FaultBox, FaultKind
+from pyruntime.testing.learning import learn, prepare
 from pyruntime.testing.loop import Loop
 from pyruntime.testing.method.webhook import webhook_info
 from pyruntime.testing.polling import Polling
@@ -193,7 +194,7 @@ class FakeBotApi:
         """
         kind, body = encode_update(update)
         with self._lock:
-            self._world.learn_from(kind, update)
+            learn(self._world, kind, update[kind])
             return self._enqueue(kind, body)
 
     def push_many(self, updates: Iterable[dict[str, Any]]) -> list[int | None]:
@@ -201,8 +202,26 @@ class FakeBotApi:
         encoded = [(update, *encode_update(update)) for update in updates]
         with self._lock:
             for update, kind, _ in encoded:
-                self._world.learn_from(kind, update)
+                learn(self._world, kind, update[kind])
             return [self._enqueue(kind, body) for _, kind, body in encoded]
+
+    def prepare_for(self, updates: Iterable[dict[str, Any]]) -> None:
+        """Expect `updates` to be given to `learn` one by one, while the bot speaks, as when a recording is replayed.
+
+        No message of the bot takes the id of one of theirs, and the bot is the one that they tell of, if they do.
+        """
+        with self._lock:
+            prepare(self._world, updates)
+
+    def learn(self, update: dict[str, Any]) -> None:
+        """Make known what an update speaks of that reaches the bot by another way: chats, people, messages, queries.
+
+        So the bot can reply to it, edit, delete, send its files again and answer its queries; of the files themselves
+        only the descriptions are known.
+        """
+        with self._lock:
+            for kind, content in update.items():
+                learn(self._world, kind, content)
 
     def add_file(self, data: bytes, name: str = "file.bin", content_type: str = "application/octet-stream") -> str:
         """Store a file, as if a user had sent it, and return its file_id for getFile."""

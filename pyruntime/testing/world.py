@@ -10,17 +10,9 @@ from pyruntime.testing.chat import Chat, Observer, User, make_user
 from pyruntime.testing.deed import Deed
 from pyruntime.testing.message import Query
 
-_MESSAGE_KINDS = frozenset(
-    {
-        "message",
-        "edited_message",
-        "channel_post",
-        "edited_channel_post",
-        "business_message",
-        "edited_business_message",
-    }
-)
-_QUERY_LIFE_S = {"callback_query": 150.0, "shipping_query": 150.0, "pre_checkout_query": 10.0, "inline_query": 30.0}
+QUERY_LIFE_S = {"callback_query": 150.0, "shipping_query": 150.0, "pre_checkout_query": 10.0, "inline_query": 30.0}
+"""How long the queries of users can be answered, in seconds."""
+
 _MAX_QUERIES = 100_000
 
 
@@ -53,6 +45,10 @@ class World:
         }
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, UploadedFile] = {}
+        # Files of which only the description is known: they can be sent again, and not fetched.
+        self.foreign_files: dict[str, dict[str, Any]] = {}
+        # Ids, by chat, that no message of the bot may take: messages that will be learned of have them.
+        self.reserved: dict[int, set[int]] = {}
         self.commands: dict[str, list[dict[str, Any]]] = {}
         self.texts: dict[str, str] = {}
         self.menu_buttons: dict[int, dict[str, Any]] = {}
@@ -118,31 +114,10 @@ class World:
         self.tell("deed", Deed("bot", "answer", 0, {"query_id": query_id, "parameters": parameters}))
         return True
 
-    def learn_from(self, kind: str, update: dict[str, Any]) -> None:
-        """Make the chats and queries of an update known, so that the bot can answer it."""
-        content = update[kind]
-        if not isinstance(content, dict):
-            return
-        if kind in _QUERY_LIFE_S and isinstance(content.get("id"), str) and content["id"] not in self._queries:
-            self._keep_query(content["id"], kind, None)
-        message = content.get("message") if kind == "callback_query" else content
-        info = message.get("chat") if isinstance(message, dict) else None
-        if isinstance(info, dict) and isinstance(info.get("id"), int):
-            chat = self.chats.get(info["id"])
-            if chat is None:
-                sender = content.get("from")
-                known = {key: value for key, value in info.items() if key not in ("id", "type", "title")}
-                chat = self.chat(
-                    info["id"],
-                    info.get("type"),
-                    user=sender if isinstance(sender, dict) else None,
-                    title=info.get("title"),
-                    **known,
-                )
-            if kind in _MESSAGE_KINDS and chat.find(content.get("message_id", 0)) is None:
-                chat.add_foreign(content)
-        elif isinstance(content.get("from"), dict) and isinstance(content["from"].get("id"), int):
-            self.chat(content["from"]["id"], "private", user=content["from"])
+    def learn_query(self, query_id: str, kind: str) -> None:
+        """Let the bot answer a query that nobody sent here."""
+        if query_id not in self._queries:
+            self._keep_query(query_id, kind, None)
 
     def keep_file(self, file: UploadedFile) -> str:
         """Store a file and return its file_id."""
@@ -171,6 +146,6 @@ class World:
             observer(kind, content)
 
     def _keep_query(self, query_id: str, kind: str, query: Query | None) -> None:
-        self._queries[query_id] = (kind, self.clock() + _QUERY_LIFE_S[kind], query)
+        self._queries[query_id] = (kind, self.clock() + QUERY_LIFE_S[kind], query)
         if len(self._queries) > _MAX_QUERIES:
             del self._queries[next(iter(self._queries))]

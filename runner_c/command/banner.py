@@ -3,7 +3,8 @@
 import re
 
 from runner_c.command.build import describe_python
-from runner_c.command.replay import is_real, speed_words
+from runner_c.command.local_server import is_real
+from runner_c.command.replay import speed_words
 from runner_c.command.settings import Settings
 from runner_c.command.webhook import LISTEN_DEFAULT
 from runner_c.version import __version__

@@ -3,41 +3,31 @@
 import math
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner_c.command.logs import log
-from runner_c.command.settings import Settings
 
 if TYPE_CHECKING:
     from pyruntime.testing import FakeBotApi
     from runner_c import Replay, RunnerHandle
 
-__all__ = ["ReplayEntrance", "is_real", "open_fake_server", "speed_words"]
-
-
-def is_real(settings: Settings) -> bool:
-    """Tell whether the calls of a replay are to go to a real server: only if the command line itself names it."""
-    return settings.sources.get("api_root", "").startswith("--")
-
-
-def open_fake_server(stack: ExitStack) -> "FakeBotApi":
-    """Serve a fake Bot API in this process until the run has ended."""
-    from pyruntime.testing import FakeBotApi
-
-    return stack.enter_context(FakeBotApi("123456789:replay-replay-replay-replay-replay12", knows_any_chat=True))
+__all__ = ["ReplayEntrance", "speed_words"]
 
 
 class ReplayEntrance:
-    """Start a runner on the recording of the settings, and sum up at the end.
+    """Start a runner on a recording, and sum up at the end.
 
     Args:
-        settings: with a `replay`.
-        server: where the bot's calls go, to be counted; None: a real one.
+        path: of the recording.
+        speed: of the replay, as `runner_c.Replay` takes it.
+        server: where the bot's calls go, which learns of the recorded updates; None: a real one.
         stack: what has to be done when the runner has ended.
     """
 
-    def __init__(self, settings: Settings, server: "FakeBotApi | None", stack: ExitStack) -> None:
-        self._settings = settings
+    def __init__(self, path: Path, speed: float, server: "FakeBotApi | None", stack: ExitStack) -> None:
+        self._path = path
+        self._speed = speed
         self._server = server
         self._stack = stack
 
@@ -47,10 +37,12 @@ class ReplayEntrance:
         Raises:
             ConfigError: the recording cannot be read; or as `runner_c.run` raises.
         """
-        from runner_c import Replay, run
+        from runner_c import Replay, adapted, run
 
-        assert self._settings.replay is not None
-        replay = Replay(self._settings.replay, self._settings.replay_speed)
+        replay = Replay(self._path, self._speed)
+        if self._server is not None:
+            self._server.prepare_for(replay.updates())
+            bot = _Taught(adapted(bot, ("handle_update",)), self._server)
         begun_s = time.monotonic()
         handle = run(bot, source=replay, store=store, **options)
         self._stack.callback(self._sum_up, handle, replay, begun_s)
@@ -72,6 +64,25 @@ class ReplayEntrance:
             stats.handled / max(took_s, 1e-9),
             extra={"action": "replay.ended"},
         )
+
+
+class _Taught:
+    """A bot whose server learns of each update just before it is handled, as Telegram knew of it then.
+
+    At the admission would be too early: a bot that handles one message and is admitted the next would number its
+    replies behind both.
+    """
+
+    def __init__(self, bot: Any, server: "FakeBotApi") -> None:
+        self._bot = bot
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bot, name)
+
+    def handle_update(self, update: dict[str, Any]) -> None:
+        self._server.learn(update)
+        self._bot.handle_update(update)
 
 
 def speed_words(speed: float) -> str:

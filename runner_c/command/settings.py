@@ -21,6 +21,9 @@ __all__ = ["Settings", "UsageError", "nearest", "parse", "resolve", "token_of"]
 
 TOKEN = re.compile(r"\d{3,}:[A-Za-z0-9_-]{20,}")
 TOKEN_OPTIONS = ("--token", "--bot-token")
+NEEDED = {"replay_speed": "replay", "listen": "webhook", "webhook_connections": "webhook"}
+"""Options that mean nothing without another one."""
+
 ACTIONS = ("--check", "--print-config", "--version", "--help")
 
 DESCRIPTION = "Run a synchronous Telegram bot at full concurrency, in order. The token comes from BOT_TOKEN."
@@ -135,7 +138,10 @@ def resolve(given: Mapping[str, str], environment: Mapping[str, str], folder: Pa
     sources: dict[str, str] = {}
     for option in OPTIONS:
         values[option.name], sources[option.name] = _value_of(option, given, environment, file_name, table)
-    return Settings(**values, sources=sources, warnings=_mistyped_variables(environment))
+    warnings = (*_mistyped_variables(environment), *_unread_options(values, sources))
+    settings = Settings(**values, sources=sources, warnings=warnings)
+    _check_together(settings, folder)
+    return settings
 
 
 def token_of(settings: Settings, environment: Mapping[str, str]) -> tuple[str | None, str]:
@@ -278,6 +284,29 @@ def _value_of(
     except ValueError as error:
         shown = re.sub(r"//[^/@]*@", "//<user>@", TOKEN.sub("<token>", str(raw)))
         raise UsageError(f"{source}: {shown!r} is not possible: it {error}") from None
+
+
+def _check_together(settings: Settings, folder: Path) -> None:
+    """Refuse settings of which each is possible, and both are not."""
+    if settings.replay and settings.webhook:
+        raise UsageError("--replay and --webhook are two ways to get updates: keep one")
+    if (
+        settings.replay
+        and settings.record
+        and (folder / settings.replay).resolve() == (folder / settings.record).resolve()
+    ):
+        raise UsageError(
+            f"--record {settings.record} would append to the recording that is replayed: name another file"
+        )
+
+
+def _unread_options(values: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[str, ...]:
+    """Warn of options of the command line that mean nothing without another one."""
+    return tuple(
+        f"{sources[name]} is not read without --{needed}"
+        for name, needed in NEEDED.items()
+        if sources[name].startswith("--") and values[needed] is None
+    )
 
 
 def _mistyped_variables(environment: Mapping[str, str]) -> tuple[str, ...]:

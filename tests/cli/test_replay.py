@@ -43,6 +43,61 @@ def answers(folder: Path) -> dict[int, list[str]]:
     return found
 
 
+BUSY = """
+import json
+from pyruntime import Bot
+
+bot = Bot()
+BUTTONS = {"inline_keyboard": [[{"text": "one", "callback_data": "1"}]]}
+
+def note(ctx, what, call, *arguments, **parameters):
+    try:
+        found = call(*arguments, **parameters)
+    except Exception as error:
+        found = str(error)
+    if isinstance(found, dict):
+        found = found.get("message_id") or found.get("status") or found.get("username")
+    with open("calls", "a") as file:
+        file.write(json.dumps([ctx.chat_id, what, found]) + "\\n")
+
+@bot.on("message:text")
+def menu(ctx):
+    message_id = ctx.message["message_id"]
+    here = {"chat_id": ctx.chat_id}
+    reaction = [{"type": "emoji", "emoji": "\\N{THUMBS UP SIGN}"}]
+    note(ctx, "send", ctx.reply, "menu", reply_markup=BUTTONS)
+    note(ctx, "react", bot.api.set_message_reaction, **here, message_id=message_id, reaction=reaction)
+    note(ctx, "forward", bot.api.forward_message, **here, from_chat_id=ctx.chat_id, message_id=message_id)
+    note(ctx, "me", bot.api.get_me)
+    if ctx.chat["type"] != "private":
+        note(ctx, "member", bot.api.get_chat_member, **here, user_id=ctx.from_user["id"])
+    if replied := ctx.message.get("reply_to_message"):
+        note(ctx, "delete", bot.api.delete_message, **here, message_id=replied["message_id"])
+
+@bot.on("edited_message")
+def edited(ctx):
+    note(ctx, "edited", ctx.reply, "was edited", reply_parameters={"message_id": ctx.message["message_id"]})
+
+@bot.on("message:photo")
+def photo(ctx):
+    note(ctx, "photo", bot.api.send_photo, chat_id=ctx.chat_id, photo=ctx.message["photo"][-1]["file_id"])
+
+@bot.on("callback_query")
+def pressed(ctx):
+    note(ctx, "answer", ctx.answer)
+    note(ctx, "edit", ctx.edit, "pressed " + ctx.callback_query["data"])
+    note(ctx, "too late", bot.api.answer_callback_query, callback_query_id="5")
+
+@bot.on("inline_query")
+def asked(ctx):
+    note(ctx, "inline", ctx.answer, [])
+
+@bot.on("my_chat_member")
+def left(ctx):
+    note(ctx, "farewell", bot.api.send_message, chat_id=ctx.chat_id, text="was it me?")
+"""
+
+
 @pytest.fixture
 def recorded(api: FakeBotApi, write: Write, launch: Launch, tmp_path: Path) -> tuple[Path, dict[int, list[str]]]:
     """Run a bot for real, record it, kill it at the end; return the recording and what was answered."""
@@ -71,6 +126,64 @@ def test_a_recorded_run_is_replayed_with_the_same_answers_and_nobody_hears_them(
     assert "calls go to a fake server in this process" in program.err
     assert "replayed 100 updates: 100 handled, 1 failed, 0 seen before, 0 damaged lines, 100 calls" in program.err
     assert "store none" in program.err
+
+
+def noted(folder: Path) -> dict[int | None, list[Any]]:
+    """Return what came of the bot's calls, by chat and in order, and forget it."""
+    found: dict[int | None, list[Any]] = defaultdict(list)
+    for line in (folder / "calls").read_text().splitlines():
+        chat_id, *call = json.loads(line)
+        found[chat_id].append(call)
+    (folder / "calls").unlink()
+    return found
+
+
+@pytest.mark.parametrize("options", [(), ("--playground", ":0")])
+def test_a_replayed_bot_can_do_with_each_update_what_it_could_then(
+    write: Write, launch: Launch, api: FakeBotApi, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    write("busy.py", BUSY)
+    api.world.bot_user["username"] = "busy_bot"
+    program = launch("-m", "runner_c", "busy", "--record", "updates.jsonl", BOT_TOKEN=api.token, BOT_API_ROOT=api.url)
+    ann, group = api.chat(41, user=41), api.chat(-7, members=[51, 52])
+    for chat, user in ((ann, 41), (group, 51), (group, 52)):
+        chat.send("hello", user=user)
+        first = chat.reply()
+        chat.press("1", user=user).answer()
+        assert chat.next_edit()["text"] == "pressed 1"
+        chat.reply()  # the forwarded message
+        second = chat.send("away with it", reply_to=first, user=user)
+        chat.wait_until_deleted(first)
+        chat.edit(second, "with which")
+        while chat.reply()["text"] != "was edited":
+            pass
+        chat.send_file(b"\xff\xd8\xff\xe0 a picture", user=user)
+        chat.reply()
+    ann.inline_query("x").answer()
+    group.remove_bot()
+    api.wait_until_confirmed()
+    assert program.stop() == 0
+    then = noted(tmp_path)
+    assert then[-7][-1][0] == "farewell"
+    assert "bot was kicked from the supergroup chat" in then[-7][-1][1]
+    assert ["me", "busy_bot"] in then[41]
+    calls = len(api.calls)
+    for speed in ("max", "3"):
+        program = launch("-m", "runner_c", "busy", "--replay", "updates.jsonl", "--replay-speed", speed, *options)
+        assert program.wait() == 0, program.err
+        assert noted(tmp_path) == then
+    assert len(api.calls) == calls
+
+
+def test_an_option_that_means_nothing_here_is_told(recorded: tuple[Path, Any], launch: Launch, api: FakeBotApi) -> None:
+    program = launch(
+        *("-m", "runner_c", "noting", "--replay", "updates.jsonl", "--replay-speed", "max", "--listen", ":8080")
+    )
+    assert program.wait() == 0
+    assert "--listen is not read without --webhook" in program.err
+    program = launch("-m", "runner_c", "noting", "--replay-speed", "2", "--check", BOT_TOKEN=api.token)
+    program.wait()
+    assert "--replay-speed is not read without --replay" in program.err
 
 
 def test_a_token_and_a_server_in_the_environment_are_not_used_by_a_replay(
@@ -110,10 +223,12 @@ def test_a_replay_is_stopped_like_any_run(write: Write, launch: Launch) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--replay", "nothing.jsonl"], "replay: cannot read nothing.jsonl: No such file or directory"),
+        (["--replay", "nothing.jsonl"], "nothing.jsonl: No such file or directory"),
         (["--replay", "shop.py", "--replay-speed", "0"], "expects a factor above 0"),
         (["--replay", "shop.py", "--webhook", "https://example.org/x"], "keep one"),
         (["--record", "not/there.jsonl"], "record: cannot write"),
+        (["--record", "shop.py"], "is no recording: name another file"),
+        (["--replay", "shop.py", "--record", "./shop.py"], "name another file"),
     ],
 )
 def test_a_bad_option_is_a_clear_error(write: Write, launch: Launch, options: list[str], said: str) -> None:

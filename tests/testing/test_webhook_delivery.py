@@ -2,88 +2,19 @@
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ujson
 
-from pyruntime import ApiClient
-from pyruntime.errors import Conflict
+from pyruntime import ApiClient, InputFile
+from pyruntime.errors import BadRequest, Conflict
 from pyruntime.testing import FakeBotApi
+from tests.testing.hook import Hook
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
-
-
-class Hook:
-    """A webhook that answers as it is told: each request gets `answer(update)`, a status with headers and body."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]] = lambda update: (200, {}, b"")
-        self.seen: list[tuple[int, float]] = []
-        self.heads: list[dict[str, str]] = []
-        self.addresses: set[object] = set()
-        self.running = 0
-        self.most_running = 0
-        self.changed = threading.Condition()
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if len(body) != int(self.headers["Content-Length"]):
-                    return
-                update = ujson.loads(body)
-                with hook.changed:
-                    hook.running += 1
-                    hook.most_running = max(hook.most_running, hook.running)
-                    hook.seen.append((update["update_id"], time.monotonic()))
-                    hook.heads.append({"path": self.path, **dict(self.headers)})
-                    hook.addresses.add(self.client_address)
-                    hook.changed.notify_all()
-                status, headers, content = hook.answer(update)
-                with hook.changed:
-                    hook.running -= 1
-                if not status:
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 512
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                pass  # a client that goes away is what some tests are about
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def ids(self) -> list[int]:
-        with self.changed:
-            return [update_id for update_id, _ in self.seen]
-
-    def wait_for(self, count: int) -> None:
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.seen) >= count, 20), self.seen
 
 
 @pytest.fixture
@@ -343,6 +274,64 @@ def test_bad_networks_lose_nothing(api: FakeBotApi, hook: Hook, client: ApiClien
     assert fault.hits == 2
     assert list(dict.fromkeys(hook.ids())) == [1, 2]
     assert api.calls_of("setWebhook")[0].fault is None
+
+
+def test_a_fault_that_spoils_no_delivery_is_refused(api: FakeBotApi) -> None:
+    with pytest.raises(ValueError, match="garbage spoils no delivery to a webhook; these do: drop_after, drop_before"):
+        api.fault("garbage", "webhook")
+
+
+@pytest.fixture
+def secure(make_certificate: Callable[[str], tuple[str, str]]) -> Iterator[tuple[Hook, bytes]]:
+    """A webhook with TLS, and its certificate."""
+    files = make_certificate("IP:127.0.0.1")
+    hook = Hook(files)
+    yield hook, Path(files[0]).read_bytes()
+    hook.close()
+
+
+@pytest.mark.parametrize("kind", [None, "drop_before", "drop_midway", "drop_after", "slow"])
+def test_updates_are_delivered_over_tls_through_bad_networks_too(
+    api: FakeBotApi, client: ApiClient, secure: tuple[Hook, bytes], kind: Any
+) -> None:
+    hook, certificate = secure
+    assert client.set_webhook(url=hook.url, certificate=InputFile(certificate, filename="cert.pem"))
+    assert api.webhook_info()["has_custom_certificate"] is True
+    if kind:
+        api.fault(kind, "webhook", 2, seconds=0.05)
+    hook.answer = lambda update: (200, {"Content-Type": "application/json"}, b"x" * 100_000)
+    for number in range(40):
+        api.chat(number % 8 + 1).send("a long text " * 300)
+    api.wait_until_delivered(40, timeout_s=20)
+    assert sorted(set(hook.ids())) == list(range(1, 41))
+    assert kind or len(hook.addresses) <= 8
+
+
+def test_a_certificate_that_was_not_uploaded_is_taken_and_another_than_the_uploaded_one_is_not(
+    api: FakeBotApi, client: ApiClient, secure: tuple[Hook, bytes], make_certificate: Callable[[str], tuple[str, str]]
+) -> None:
+    hook, _ = secure
+    client.set_webhook(url=hook.url)
+    api.chat(7).send("one")
+    api.wait_until_delivered(1)
+    other = Path(make_certificate("IP:127.0.0.1")[0]).read_bytes()
+    client.set_webhook(url=hook.url, certificate=InputFile(other, filename="cert.pem"))
+    api.chat(7).send("two")
+    api.wait_until(lambda: "last_error_message" in api.webhook_info())
+    assert api.webhook_info()["last_error_message"] == "SSL error: self-signed certificate"
+    assert hook.ids() == [1]
+    assert "certificate" not in api.webhook_info()
+    with pytest.raises(BadRequest, match="Failed to set custom certificate file"):
+        client.set_webhook(url=hook.url, certificate=InputFile(b"nonsense", filename="cert.pem"))
+
+
+def test_a_webhook_that_speaks_no_tls_is_an_error(api: FakeBotApi, hook: Hook, client: ApiClient) -> None:
+    client.set_webhook(url=hook.url.replace("http:", "https:"))
+    api.chat(7).send("one")
+    api.wait_until(lambda: "last_error_message" in api.webhook_info())
+    assert api.webhook_info()["last_error_message"].startswith("SSL error: ")
+    client.set_webhook(url=hook.url)
+    api.wait_until_delivered(1)
 
 
 def test_a_server_that_is_stopped_and_started_goes_on_delivering(

@@ -4,10 +4,8 @@ import contextlib
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,22 +191,3 @@ def answer_all(ok: bytes) -> Callable[[Peer], None]:
             peer.send(ok)
 
     return script
-
-
-@pytest.fixture(scope="session")
-def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, str]]:
-    """Make self-signed certificates: paths of certificate and key for the given names."""
-
-    def make(names: str) -> tuple[str, str]:
-        folder: Path = tmp_path_factory.mktemp("certificate")
-        certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=test",
-             "-addext", f"subjectAltName={names}"],
-            check=True,
-            capture_output=True,
-        )  # fmt: skip
-        return certificate, key
-
-    return make

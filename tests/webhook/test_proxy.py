@@ -1,21 +1,17 @@
 """Behind a reverse proxy with TLS, as it is meant to be."""
 
-import http.client
 import shutil
 import socket
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import ujson
 
 from pyruntime.testing import FakeBotApi
-from tests.webhook.conftest import SECRET, SECRET_HEADER, message
+from tests.webhook.conftest import SECRET
 
 if TYPE_CHECKING:
     from tests.conftest import Program
@@ -35,8 +31,8 @@ http {{
   upstream bot {{ server 127.0.0.1:{behind}; keepalive 32; }}
   server {{
     listen 127.0.0.1:{port} ssl;
-    ssl_certificate {folder}/certificate.pem;
-    ssl_certificate_key {folder}/key.pem;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     location = /telegram {{
       proxy_pass http://bot;
       proxy_http_version 1.1;
@@ -67,14 +63,15 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def proxied(launch: "Callable[..., Program]", tmp_path: Path) -> Iterator[tuple[FakeBotApi, "Program", int]]:
-    """Run a bot from the command line behind nginx; return server, bot and the port of nginx."""
+def proxied(
+    launch: "Callable[..., Program]", make_certificate: Callable[[str], tuple[str, str]], tmp_path: Path
+) -> Iterator[tuple[FakeBotApi, "Program"]]:
+    """Run a bot from the command line behind nginx; return server and bot."""
     port, behind = free_port(), free_port()
-    files = ("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "certificate.pem"))
-    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")
-    subprocess.run([*make, *files], check=True, capture_output=True)
+    certificate, key = make_certificate("DNS:localhost")
     configuration = tmp_path / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=tmp_path, behind=behind, port=port))
+    paths = {"folder": tmp_path, "certificate": certificate, "key": key}
+    configuration.write_text(CONFIGURATION.format(behind=behind, port=port, **paths))
     (tmp_path / "shop.py").write_text(BOT)
     with FakeBotApi("123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc", knows_any_chat=True) as api:
         options = ("--webhook", f"https://localhost:{port}/telegram", "--listen", f"127.0.0.1:{behind}")
@@ -93,38 +90,19 @@ def proxied(launch: "Callable[..., Program]", tmp_path: Path) -> Iterator[tuple[
                     except OSError:
                         continue
                 assert nginx.poll() is None, nginx.stderr.read() if nginx.stderr else ""
-                yield api, program, port
+                yield api, program
             finally:
                 nginx.terminate()
 
 
-def test_updates_come_through_a_proxy_in_order(
-    proxied: "tuple[FakeBotApi, Program, int]",
-) -> None:
-    api, program, port = proxied
-    tls = ssl.create_default_context()
-    tls.check_hostname = False
-    tls.verify_mode = ssl.CERT_NONE
-    statuses: list[int] = []
-
-    def talk(chat_id: int) -> None:
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=tls)
-        headers = {SECRET_HEADER: SECRET, "Content-Type": "application/json"}
-        for number in range(25):
-            update: dict[str, Any] = message(chat_id * 1000 + number, str(number), chat_id)
-            connection.request("POST", "/telegram", ujson.dumps(update).encode(), headers)
-            reply = connection.getresponse()
-            reply.read()
-            statuses.append(reply.status)
-        connection.close()
-
-    threads = [threading.Thread(target=talk, args=(chat_id,)) for chat_id in range(1, 13)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert statuses == [200] * 300
+def test_updates_come_through_a_proxy_in_order(proxied: "tuple[FakeBotApi, Program]") -> None:
+    api, program = proxied
+    for number in range(25):
+        for chat_id in range(1, 13):
+            api.chat(chat_id).send(str(number))
     answers = api.wait_for("sendMessage", 300, timeout_s=30)
     for chat_id in range(1, 13):
         assert [call.parameters["text"] for call in answers if call.chat_id == chat_id] == [str(n) for n in range(25)]
+    api.wait_until_delivered(300)
+    assert {delivery.status for delivery in api.deliveries} == {200}
     assert program.stop() == 0

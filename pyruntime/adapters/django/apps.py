@@ -8,7 +8,7 @@ from django.core.checks import register
 __all__ = ["RunnerConfig"]
 
 
-class RunnerConfig(AppConfig):  # type: ignore[misc]
+class RunnerConfig(AppConfig):
     """Register the check; nothing is started and no bot is imported before somebody asks for it."""
 
     name = "pyruntime.adapters.django"

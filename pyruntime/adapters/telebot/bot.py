@@ -303,12 +303,12 @@ def _make_road(apihelper: Any, token: str, root: str | None) -> ApiClient | Tele
         raise ConfigError(str(error)) from None
 
 
-def _with_retry_after(error: BaseException) -> BaseException:
+def _with_retry_after(error: Any) -> Any:
     """Put the seconds for which Telegram wants to be left alone where the engine looks for them."""
     reply = getattr(error, "result_json", None)
     if isinstance(reply, dict) and not hasattr(error, "retry_after"):
         hints = reply.get("parameters")
-        error.retry_after = hints.get("retry_after") if isinstance(hints, dict) else None  # type: ignore[attr-defined]
+        error.retry_after = hints.get("retry_after") if isinstance(hints, dict) else None
     return error
 
 

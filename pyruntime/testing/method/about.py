@@ -49,8 +49,9 @@ def get_chat_member(world: World, arguments: Arguments) -> dict[str, Any]:
     user_id = arguments.integer("user_id")
     if user_id == world.bot_user["id"]:
         return {"user": world.bot_user, "status": "administrator", "can_be_edited": False}
-    if user_id == chat.user["id"]:
-        return {"user": chat.user, "status": "creator" if chat.type != "private" else "member", "is_anonymous": False}
+    if chat.creator is not None and user_id == chat.creator["id"]:
+        status = "creator" if chat.type != "private" else "member"
+        return {"user": chat.creator, "status": status, "is_anonymous": False}
     if user_id in chat.members:
         return {"user": chat.members[user_id], "status": "member"}
     raise bad_request("user not found")
@@ -58,11 +59,11 @@ def get_chat_member(world: World, arguments: Arguments) -> dict[str, Any]:
 
 @method("getChatAdministrators")
 def get_chat_administrators(world: World, arguments: Arguments) -> list[dict[str, Any]]:
-    """List the administrators of a group: its default user."""
+    """List the administrators of a group, other bots aside: who made it, if that is known."""
     chat = find_chat(world, arguments)
     if chat.type == "private":
         raise bad_request("there are no administrators in the private chat")
-    return [{"user": chat.user, "status": "creator", "is_anonymous": False}]
+    return [{"user": chat.creator, "status": "creator", "is_anonymous": False}] if chat.creator else []
 
 
 @method("getChatMemberCount", "getChatMembersCount")
@@ -83,6 +84,8 @@ def get_file(world: World, arguments: Arguments) -> dict[str, Any]:
     file_id = arguments.text("file_id")
     file = world.files.get(file_id)
     if file is None:
+        if file_id in world.foreign_files:
+            raise bad_request("wrong file_id or the file is temporarily unavailable")
         raise bad_request("invalid file_id" if file_id else "file_id not specified")
     if len(file.data) > _MAX_DOWNLOAD_BYTES:
         raise bad_request("file is too big")

@@ -152,10 +152,12 @@ def read_file(world: World, arguments: Arguments, value: object, what: str) -> d
         if file.startswith(("http://", "https://")):
             name = file.rpartition("/")[2].partition("?")[0] or "file"
             file = UploadedFile(name, "application/octet-stream", b"")
-        elif file not in world.files:
-            raise bad_request("wrong file identifier/HTTP URL specified")
-        else:
+        elif file in world.files:
             return _describe_file(file, world.files[file])
+        elif file in world.foreign_files:
+            return {"file_name": "", "mime_type": "", **world.foreign_files[file]}
+        else:
+            raise bad_request("wrong file identifier/HTTP URL specified")
     return _describe_file(world.keep_file(file), file)
 
 

@@ -1,4 +1,4 @@
-"""Post to a webhook over one connection that is kept for the next update.
+"""Post to a webhook over one connection, in plain HTTP or TLS, that is kept for the next update.
 
 Guarantees: `on_end` of a request is called once, whatever happens, unless `close` is called before.
 Assumes: everything runs in the loop's thread; one request at a time.
@@ -6,6 +6,7 @@ Assumes: everything runs in the loop's thread; one request at a time.
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +16,7 @@ from pyruntime.testing.wire import ChunkedBody, MalformedRequest, find_header
 _RECEIVE_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _DRIPS: Final = 16
+_NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Answer:
@@ -35,9 +37,18 @@ class WebhookConnection:
     """Send requests to one host; see `post`."""
 
     def __init__(
-        self, loop: Loop, host: str, port: int, number: int, on_idle_close: Callable[["WebhookConnection"], None]
+        self,
+        loop: Loop,
+        host: str,
+        port: int,
+        number: int,
+        on_idle_close: Callable[["WebhookConnection"], None],
+        tls: tuple[ssl.SSLContext, str] | None = None,
     ) -> None:
-        """Begin to connect; `on_idle_close` is told when the peer closes between two requests."""
+        """Begin to connect; `on_idle_close` is told when the peer closes between two requests.
+
+        Args: tls is a context and the name that the peer must have; None speaks plain HTTP.
+        """
         self.number = number
         self.is_open = True
         self._loop = loop
@@ -50,6 +61,7 @@ class WebhookConnection:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._socket.setblocking(False)
         self._is_connected = False
+        self._tls = tls
         self._refusal: str | None = None
         loop.watch(self._socket, self._on_readable, self._on_writable)
         with contextlib.suppress(BlockingIOError):
@@ -72,7 +84,7 @@ class WebhookConnection:
     ) -> None:
         """Send a request and call `on_end` with the answer.
 
-        Args: drip_s spreads the request over so many seconds; is_cut_short leaves its second half away and closes;
+        Args: drip_s spreads the request over so many seconds; is_cut_short leaves its last quarter away and closes;
         is_closed_behind closes as soon as it is sent, without waiting for the answer.
         """
         if is_cut_short:
@@ -118,11 +130,13 @@ class WebhookConnection:
                 return
             self._is_connected = True
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None and not self._shake_hands(*self._tls):
+            return
         if not self._parts:
             return
         try:
             sent = self._socket.send(self._parts[0])
-        except BlockingIOError:
+        except _NOT_NOW:
             sent = 0
         except OSError:
             self._end(Answer(None, "Connection reset by peer"))
@@ -137,6 +151,26 @@ class WebhookConnection:
         elif self._is_closed_behind:
             self._end(Answer(None, "Connection closed"))
 
+    def _shake_hands(self, context: ssl.SSLContext, name: str) -> bool:
+        """Go on with the handshake; True when it is done."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            self._loop.forget(self._socket)
+            self._socket = context.wrap_socket(self._socket, do_handshake_on_connect=False, server_hostname=name)
+            self._loop.watch(self._socket, self._on_readable, self._on_writable)
+        try:
+            self._socket.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            self._loop.watch_writes(self._socket, True)
+            return False
+        except OSError as error:
+            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.strerror
+            self._end(Answer(None, f"SSL error: {str(reason).replace('_', ' ').lower()}"))
+            return False
+        self._tls = None
+        return True
+
     def _go_on(self) -> None:
         if self.is_open and self._on_end is not None:
             self._loop.watch_writes(self._socket, True)
@@ -144,12 +178,14 @@ class WebhookConnection:
     def _on_readable(self) -> None:
         if not self.is_open:
             return
-        if not self._is_connected:
+        if not self._is_connected or self._tls is not None:
             self._on_writable()
             return
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
+            while isinstance(self._socket, ssl.SSLSocket) and (left := self._socket.pending()):
+                data += self._socket.recv(left)
+        except _NOT_NOW:
             return
         except OSError:
             data = b""

@@ -13,16 +13,17 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import ujson
 
-from pyruntime.testing.fault import Fault, FaultBox
+from pyruntime.testing.fault import WEBHOOK, Fault, FaultBox
 from pyruntime.testing.loop import Loop
 from pyruntime.testing.update_queue import QueuedUpdate, UpdateQueue
 from pyruntime.testing.webhook.client import Answer, WebhookConnection
 from pyruntime.testing.webhook.delivery import Delivery
 from pyruntime.testing.webhook.lane import lane_of
+from pyruntime.testing.webhook.tls import client_context
 from pyruntime.testing.wire import REASONS
 from pyruntime.testing.world import World
 
@@ -32,8 +33,6 @@ GONE_S: Final = 23 * 3600.0
 MAX_RETRY_AFTER_S: Final = 3600
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = (60.0, 120.0)
-FAULT_METHOD: Final = "webhook"
-"""The name under which faults spoil deliveries."""
 _MAX_DELIVERIES: Final = 100_000
 _MAX_TAKEN: Final = 10_000
 
@@ -195,14 +194,13 @@ class Courier:
                 if generation == self._generation:
                     self._finish(lane, delivery, fault, answer)
 
-        fault = self._faults.take(FAULT_METHOD, is_exact=True)
+        fault = self._faults.take(WEBHOOK, is_exact=True)
         target = urlsplit(str(webhook["url"]))
         kind = delivery.fault = None if fault is None else fault.kind
-        if target.scheme != "http" or kind in ("drop_before", "error"):
-            error = "Connection timed out" if kind else "SSL error: the fake server speaks plain HTTP to webhooks"
-            self._loop.call_later(0.0, lambda: on_end(Answer(None, error)))
+        if kind == "drop_before":
+            self._loop.call_later(0.0, lambda: on_end(Answer(None, "Connection timed out")))
             return
-        connection = self._idle.pop() if self._idle else self._connect(target.hostname or "", target.port or 80)
+        connection = self._idle.pop() if self._idle else self._connect(target, webhook.get("certificate"))
         self._busy.add(connection)
         delivery.connection = connection.number
         timeout = self._loop.call_later(self.timeout_s, lambda: connection.abort("Read timeout expired"))
@@ -226,11 +224,14 @@ class Courier:
             is_closed_behind=kind == "drop_after",
         )
 
-    def _connect(self, host: str, port: int) -> WebhookConnection:
+    def _connect(self, target: SplitResult, certificate: str | None) -> WebhookConnection:
         assert self._loop is not None
         self._connections += 1
-        address = {"localhost": "127.0.0.1"}.get(host, host)
-        return WebhookConnection(self._loop, address, port, self._connections, self._forget)
+        name = target.hostname or ""
+        address = {"localhost": "127.0.0.1"}.get(name, name)
+        tls = (client_context(certificate), name) if target.scheme == "https" else None
+        port = target.port or (443 if tls else 80)
+        return WebhookConnection(self._loop, address, port, self._connections, self._forget, tls)
 
     def _forget(self, connection: WebhookConnection) -> None:
         with self._world.lock:

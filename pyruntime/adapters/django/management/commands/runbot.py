@@ -15,7 +15,7 @@ from runner_c.command.cli import main
 __all__ = ["Command"]
 
 
-class Command(BaseCommand):  # type: ignore[misc]
+class Command(BaseCommand):
     """Run the bot by polling (or with --webhook) until it is stopped; exit codes are those of runner_c."""
 
     help = "Run the Telegram bot of RUNNER_C['TARGET']. Options: those of python -m runner_c, behind --."
