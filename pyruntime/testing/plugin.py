@@ -37,8 +37,9 @@ class BotRunner:
         Sessions that the bot keeps in memory begin empty at each call, so that tests do not see each other's. The
         runner is stopped after the test. If it ended by an error of its own, the test fails.
         """
-        from runner_c import run
+        from runner_c import adapted, run
 
+        bot = adapted(bot, ("get_updates", "handle_update"))
         configure = getattr(bot, "configure", None)
         if configure is not None:
             configure(token=self._server.token, api_root=self._server.url)

@@ -29,7 +29,7 @@ def sources() -> Iterator[Path]:
     for folder in ("runner_c", "pyruntime", "examples", "tests", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*")):
             is_made = any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts)
-            if path.suffix in (".py", ".pyi", ".pyx", ".pxd", ".h", ".html") and not is_made:
+            if path.suffix in (".py", ".pyi", ".pyx", ".pxd", ".h", ".html", ".css", ".js") and not is_made:
                 yield path
     yield ROOT / "setup.py"
 

@@ -53,7 +53,7 @@ def files(folder: Path) -> Iterator[Path]:
 def test_the_scan_sees_the_files_it_is_about() -> None:
     assert {"cli.py", "errors.py"} <= {path.name for path in files(ENGINE)}
     assert "runner_c" in {name.split(".")[0] for name in imported(ENGINE / "command" / "cli.py")}
-    assert "pyruntime.testing.playground" in imported(ENGINE / "command" / "cli.py")
+    assert "pyruntime.testing.playground" in imported(ENGINE / "command" / "local_server.py")
 
 
 def test_only_the_command_line_of_the_engine_imports_the_bot_layer() -> None:

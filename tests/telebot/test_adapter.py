@@ -290,3 +290,17 @@ def test_reactions_reach_their_handler() -> None:
     adapter.handle_update({"update_id": 1, "message_reaction": reaction})
     assert len(seen) == 1
     adapter.close()
+
+
+def test_the_fixtures_of_pytest_take_a_telebot_bot(bot_api: FakeBotApi, run_bot: Any) -> None:
+    bot = make_bot()
+
+    @bot.message_handler(commands=["start"])
+    def start(message: Any) -> None:
+        bot.send_message(message.chat.id, "Hello")
+        close_session()
+
+    run_bot(bot)
+    chat = bot_api.chat(1)
+    chat.send("/start")
+    assert chat.reply().text == "Hello"
