@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +19,7 @@ from pyruntime.node import functions_of, interest_of
 from pyruntime.session import Session
 from pyruntime.signature import check_one_argument, refuse_coroutine
 from pyruntime.view import View
-from runner_c import ConfigError
+from runner_c import ConfigError, format_error
 
 if TYPE_CHECKING:
     from pyruntime.api import ApiClient
@@ -332,8 +331,8 @@ class Bot(Composer):
     def _log_error(self, caught: BotError) -> None:
         error = caught.error
         token = self.token
-        if token is not None and token in "".join(traceback.format_exception(error)):
-            told = "".join(traceback.format_exception(error)).replace(token, "<token>")
+        if token is not None and token in (told := format_error(error)):
+            told = told.replace(token, "<token>")
             _log.error("a handler failed: %s\n%s", str(caught).replace(token, "<token>"), told)
         else:
             _log.error("a handler failed: %s", caught, exc_info=error)

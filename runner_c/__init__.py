@@ -50,6 +50,7 @@ from runner_c.sink import create_batch_sink, create_concurrent_sink, create_sequ
 from runner_c.source import Offers, create_source
 from runner_c.stats import InFlight, Stats, StopReport
 from runner_c.store import Store, open_store
+from runner_c.trace import format_error
 from runner_c.version import __version__
 
 __all__ = [
@@ -98,6 +99,7 @@ __all__ = [
     "current",
     "exchange",
     "exchange_reply",
+    "format_error",
     "is_quiet",
     "is_update",
     "open_store",

@@ -26,7 +26,9 @@ cdef class Sink(Ends):
     cdef bint _try_claim(self, ticket_t *ticket) noexcept
     cdef outcome_t _handle(self, ticket_t *ticket) noexcept
     cdef outcome_t _handle_once(self, ticket_t *ticket) except *
-    cdef outcome_t _fail(self, ticket_t *ticket, object error) except *
+    cdef outcome_t _fail(self, ticket_t *ticket, object error) noexcept
+    cdef outcome_t _fail_plainly(self, ticket_t *ticket) noexcept
+    cdef outcome_t _deal_with(self, ticket_t *ticket, object error) except *
     cdef object _take_error(self, ticket_t *ticket, object error)
     cdef outcome_t _commit(self, ticket_t *ticket) noexcept
     cdef void _settle(self, ticket_t *ticket, outcome_t outcome) noexcept

@@ -3,7 +3,8 @@
 Guarantees
     - Every admitted update ends exactly once: a worker, the monitor and a stop may all want to end it, and the one
       that moves its state out of RUNNING (or ADMITTED) does.
-    - An exception of user code ends its own update only, after the error handler ran.
+    - An exception of user code ends its own update only, after the error handler ran. Whatever is raised while a
+      failure is dealt with, it stays a failure: it is tried again, or ends as a dead letter if there is a store.
     - Successors of an update are released by its end alone, and not at all when it is put back by a stop.
 Assumes
     - What `_intake.pyx` guarantees: a ticket that comes here is in the table.
@@ -37,7 +38,7 @@ from runner_c._sync cimport (
 from runner_c._ticket cimport release_ticket
 
 from runner_c.errors import Stopped
-from runner_c.secret import traceback_of
+from runner_c.secret import describe_error, traceback_of
 
 cdef extern from "Python.h":
     int PyThreadState_SetAsyncExc(unsigned long thread, PyObject *exception)
@@ -45,6 +46,9 @@ cdef extern from "Python.h":
 logger = logging.getLogger("runner_c")
 
 cdef int LONGEST_ERROR = 16_384
+
+cdef str NOT_TOLD = "the handler failed, and something failed or cut in while that was dealt with"
+cdef int64_t PLAIN_RETRY_NS = 1_000_000_000
 
 
 def current():
@@ -149,8 +153,8 @@ cdef class Sink(Ends):
         try:
             return self._handle_once(ticket)
         except BaseException:
-            # An interrupt that hit while the failure of the handler itself was being dealt with.
-            return PUT_BACK if rc_load(&self.stopping._is_set) else FAILED
+            # An interrupt that hit between the handler's own end and what is done about it.
+            return self._fail_plainly(ticket)
 
     cdef outcome_t _handle_once(self, ticket_t *ticket) except *:
         cdef object update = <object> ticket.update
@@ -174,7 +178,41 @@ cdef class Sink(Ends):
                 return PUT_BACK
             return self._fail(ticket, error)
 
-    cdef outcome_t _fail(self, ticket_t *ticket, object error) except *:
+    cdef outcome_t _fail(self, ticket_t *ticket, object error) noexcept:
+        """Deal with the failure of an update, whatever is raised while that is done."""
+        try:
+            return self._deal_with(ticket, error)
+        except BaseException as second:
+            # An interrupt, or what is asked there does not work: a filter of the log, an attribute of the error.
+            try:
+                logger.error(
+                    "update %s failed with %s, and what was done about that failed with %s",
+                    (<object> ticket.update)["update_id"], describe_error(error), describe_error(second),
+                    extra={"action": "update.failed"},
+                )
+            except BaseException:
+                pass
+            return self._fail_plainly(ticket)
+
+    cdef outcome_t _fail_plainly(self, ticket_t *ticket) noexcept:
+        """Have an update that failed tried again, or end it, without asking anybody: nothing here can be interrupted.
+
+        Without it a failure that nobody could describe would be the end of its update, as if it had been handled.
+        """
+        if rc_load(&self.stopping._is_set):
+            return PUT_BACK
+        if self._max_attempts == 1 or rc_load(&ticket.state) == ABANDONED:
+            return FAILED
+        if ticket.ending.error == NULL:
+            Py_INCREF(NOT_TOLD)
+            ticket.ending.error = <PyObject *> NOT_TOLD
+        if ticket.failures + 1 < self._max_attempts:
+            ticket.ending.retry_ns = PLAIN_RETRY_NS
+            return RETRY
+        ticket.ending.retry_ns = -1
+        return FAILED
+
+    cdef outcome_t _deal_with(self, ticket_t *ticket, object error) except *:
         """Have an update that failed tried again, or run its error handler."""
         cdef object update = <object> ticket.update
         if self._max_attempts > 1 and rc_load(&ticket.state) != ABANDONED:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from runner_c import _watch
 from runner_c._sink import Sink
 from runner_c.errors import HandlerTimeout, TooManyWrittenOff
 from runner_c.protocols import Update
+from runner_c.trace import format_stack
 
 __all__ = ["WRITTEN_OFF_LIMIT", "Monitor", "Overdue", "stack_of"]
 
@@ -48,7 +48,7 @@ class Overdue:
 def stack_of(thread: int) -> str:
     """Return the Python stack of a thread as text; empty when the thread has gone. Thread-safety: any thread."""
     frame = sys._current_frames().get(thread)
-    return "" if frame is None else "".join(traceback.format_stack(frame))
+    return "" if frame is None else format_stack(frame)
 
 
 class Monitor:

@@ -12,6 +12,7 @@ deadlines if there are any; NAME-journal tells the store what has ended, if ther
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -212,8 +213,11 @@ class Life:
         try:
             self.report = self._end()
         except BaseException as error:
-            logger.exception("the stop failed", extra={"action": "stop.failed"})
-            self._fail(error)
+            # Whatever a filter of the log may raise here: who waits for the end must hear of it.
+            with contextlib.suppress(BaseException):
+                logger.exception("the stop failed", extra={"action": "stop.failed"})
+            with contextlib.suppress(BaseException):
+                self._fail(error)
         exit_hook.remove(self)
         with self._lock:
             error_of_life = self._error

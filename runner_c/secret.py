@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import traceback
+
+from runner_c.trace import format_error
 
 __all__ = ["TOKEN_SHAPE", "describe_error", "hide_tokens", "traceback_of"]
 
@@ -35,4 +36,4 @@ def describe_error(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of an error as text, without tokens; what it was raised from is in it."""
-    return hide_tokens("".join(traceback.format_exception(error)).rstrip())
+    return hide_tokens(format_error(error))

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TextIO
 
 from runner_c.secret import hide_tokens
+from runner_c.trace import format_error
 
 __all__ = ["JsonFormatter", "Scrubber", "TextFormatter", "flush", "set_up"]
 
@@ -59,7 +60,8 @@ class Scrubber(logging.Filter):
             message = f"{record.msg} (the arguments of this log call do not fit: {error})"
         record.msg, record.args = self.clean(message), None
         if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
+            raised = record.exc_info[1]
+            record.exc_text = "" if raised is None else format_error(raised)
         if record.exc_text:
             record.exc_text = self.clean(record.exc_text)
             record.exc_info = None

@@ -51,7 +51,7 @@ class ReplayEntrance:
     def _sum_up(self, handle: "RunnerHandle", replay: "Replay", begun_s: float) -> None:
         took_s = time.monotonic() - begun_s
         stats = handle.stats()
-        calls = "" if self._server is None else f", {len(self._server.calls)} calls"
+        calls = "" if self._server is None else f", {self._server.transcript.total} calls"
         log.info(
             "replayed %d updates: %d handled, %d failed, %d seen before, %d damaged lines%s, in %.2f s, %.0f updates/s",
             replay.supplied,

@@ -3,9 +3,10 @@
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
+
+from runner_c.trace import format_stack
 
 if TYPE_CHECKING:
     from runner_c import RunnerHandle
@@ -27,7 +28,7 @@ def print_stacks(handle: "RunnerHandle", stream: TextIO, clean: Callable[[str], 
     lines = [f"--- stacks of process {os.getpid()}, {len(names)} threads"]
     for ident, frame in sys._current_frames().items():
         lines.append(f"thread {names.get(ident, 'not started by Python')} ({ident})")
-        lines += [line.rstrip("\n") for line in traceback.format_stack(frame)]
+        lines.append(format_stack(frame).rstrip("\n"))
     held = handle.in_flight()
     lines.append(f"--- updates in flight: {len(held)}, oldest first")
     for each in held[:LISTED]:

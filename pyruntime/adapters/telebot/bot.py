@@ -18,7 +18,6 @@ import os
 import re
 import sys
 import threading
-import traceback
 from collections.abc import Iterable
 from operator import is_
 from types import ModuleType
@@ -30,7 +29,7 @@ from pyruntime.adapters.telebot.shared import save_now, serialise
 from pyruntime.api import ApiClient
 from pyruntime.errors import BadReply
 from pyruntime.kind import DEFAULT_KINDS, OPT_IN_KINDS, ordered
-from runner_c import ConfigError
+from runner_c import ConfigError, format_error
 
 __all__ = ["TelebotAdapter", "adapt"]
 
@@ -188,7 +187,7 @@ class TelebotAdapter:
 
     def handle_error(self, error: BaseException, update: dict[str, Any]) -> None:
         """Log an error that `handle_update` raised, with its traceback and without the token."""
-        told = "".join(traceback.format_exception(error)).rstrip()
+        told = format_error(error)
         _log.error(
             "a handler failed on update %s\n%s",
             update.get("update_id"),
