@@ -130,9 +130,15 @@ class Recorder:
 
 def _check_beginning(path: str) -> None:
     """Keep a file from being appended to that is no recording: a slip of the shell must not spoil it."""
-    with contextlib.suppress(OSError), open(path, "rb") as written:
-        if stat.S_ISREG(os.fstat(written.fileno()).st_mode) and written.read(1) not in (b"", b"{"):
-            raise ConfigError(f"record: {path} is there and is no recording: name another file")
+    with contextlib.suppress(OSError):
+        kind = os.stat(path).st_mode
+        if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            raise ConfigError(f"record: {path} is no file: name one")
+        if not stat.S_ISREG(kind):
+            return
+        with open(path, "rb") as written:
+            if written.read(1) not in (b"", b"{"):
+                raise ConfigError(f"record: {path} is there and is no recording: name another file")
 
 
 def recording_keyer(keyer: Keyer | None, recorder: Recorder) -> Keyer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from runner_c._intake import is_update
 from runner_c.errors import ConfigError
 from runner_c.protocols import Update
 from runner_c.store.encoding import load
@@ -17,6 +19,9 @@ from runner_c.store.encoding import load
 __all__ = ["Replay"]
 
 logger = logging.getLogger("runner_c")
+
+LONGEST_S = 1e11
+"""What is later than this is no time of day, in seconds since 1970."""
 
 
 class Replay:
@@ -34,7 +39,7 @@ class Replay:
         speed: 1.0 (default) keeps the distances in time, 10 makes them ten times shorter, `math.inf` leaves them out.
 
     Raises:
-        ConfigError: the file cannot be read, or the speed is not above 0.
+        ConfigError: the file cannot be read, or is a pipe, or the speed is not above 0.
 
     Thread-safety: one runner at a time; `interrupt` from any thread.
     """
@@ -105,6 +110,10 @@ class Replay:
 
     def _open(self) -> BinaryIO:
         try:
+            kind = os.stat(self.path).st_mode
+            if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+                # A pipe would be waited for here, and could not be begun anew.
+                raise ConfigError(f"replay: {self.path} cannot be read more than once: save the recording in a file")
             return open(self.path, "rb")
         except OSError as error:
             raise ConfigError(f"replay: cannot read {self.path}: {error.strerror}") from None
@@ -146,16 +155,23 @@ def _update_of(line: bytes) -> tuple[float | None, Update] | None:
         return None
     if not isinstance(found, dict):
         return None
-    if isinstance(found.get("update"), dict) and isinstance(found.get("at"), (int, float)):
-        at_s: float | None = float(found["at"])
+    if isinstance(found.get("update"), dict) and "at" in found:
+        at_s = _time_of(found["at"])
+        if at_s is None:
+            return None
         found = found["update"]
     else:
         at_s = _date_of(found)
-    return (at_s, found) if type(found.get("update_id")) is int else None
+    return (at_s, found) if is_update(found) else None
 
 
 def _date_of(update: Update) -> float | None:
     for content in update.values():
-        if isinstance(content, dict) and isinstance(content.get("date"), (int, float)):
-            return float(content["date"])
+        if isinstance(content, dict) and (at_s := _time_of(content.get("date"))) is not None:
+            return at_s
     return None
+
+
+def _time_of(value: object) -> float | None:
+    """Return a time of day in seconds, if the value can be one."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) < LONGEST_S else None

@@ -14,6 +14,10 @@ from pyruntime.testing.world import QUERY_LIFE_S, World
 _NEW: Final = frozenset({"message", "channel_post", "business_message"})
 _EDITED: Final = frozenset({"edited_message", "edited_channel_post", "edited_business_message"})
 _NESTED: Final = ("reply_to_message", "pinned_message")
+_NAMED: Final = frozenset({"id", "type", "title", "user", "members", "chat_id", "chat_type", "self"})
+"""Fields of a chat that `World.chat` gets by name, or that no chat has and a file may all the same."""
+_DEPTH: Final = 5
+"""How deep in a message a file may be: its thumbnail is in the game that is in the message."""
 _GONE: Final = frozenset({"left", "kicked"})
 
 
@@ -72,8 +76,9 @@ def _learn_chat(world: World, info: Any, sender: dict[str, Any]) -> Chat | None:
     known = world.chats.get(info["id"])
     if known is not None:
         return known
-    fields = {key: value for key, value in info.items() if key not in ("id", "type", "title")}
-    chat = world.chat(info["id"], info.get("type"), user=sender or None, title=info.get("title"), **fields)
+    fields = {key: value for key, value in info.items() if key not in _NAMED}
+    user = sender if isinstance(sender.get("id"), int) else None
+    chat = world.chat(info["id"], info.get("type"), user=user, title=info.get("title"), **fields)
     if chat.type != "private":
         chat.creator = None  # anybody may be the first whom we hear of
         if not _is_person(sender):
@@ -109,22 +114,22 @@ def _learn_message(world: World, message: dict[str, Any], *, is_newest: bool) ->
         kept = Message(message)
         kept.is_by_bot = _is_by_bot(message)
         chat.add_foreign(kept)
-    for file in _files(message):
+    for file in _files(message, _DEPTH):
         if file["file_id"] not in world.files:
             world.foreign_files.setdefault(file["file_id"], file)
 
 
-def _files(part: Any) -> Iterator[dict[str, Any]]:
+def _files(part: Any, depth: int) -> Iterator[dict[str, Any]]:
     """Return the file objects in a message: its photo in all sizes, its document, their thumbnails."""
-    if isinstance(part, dict):
+    if isinstance(part, dict) and depth:
         if isinstance(part.get("file_id"), str):
             yield part
         for name, value in part.items():
             if name not in _NESTED:
-                yield from _files(value)
-    elif isinstance(part, list):
+                yield from _files(value, depth - 1)
+    elif isinstance(part, list) and depth:
         for value in part:
-            yield from _files(value)
+            yield from _files(value, depth - 1)
 
 
 def _bot_told_of(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:

@@ -41,6 +41,7 @@ def banner(settings: Settings, target: str, bot: object, playground: str | None)
     if settings.record:
         lines.append(f"recording to {settings.record}")
     if playground:
-        lines.append(f"playground {playground} - open it in a browser and talk to the bot")
+        doing = "watch; it ends with the replay" if settings.replay else "talk to the bot"
+        lines.append(f"playground {playground} - open it in a browser and {doing}")
     lines.append(f"stop with Ctrl-C or TERM: waits up to {settings.grace:g} s for handlers; once more stops now")
     return "\n".join(lines)

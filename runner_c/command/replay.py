@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner_c.command.logs import log
+from runner_c.command.settings import UsageError
+from runner_c.secret import describe_error
 
 if TYPE_CHECKING:
     from pyruntime.testing import FakeBotApi
@@ -35,11 +37,13 @@ class ReplayEntrance:
         """Start the runner.
 
         Raises:
-            ConfigError: the recording cannot be read; or as `runner_c.run` raises.
+            ConfigError: the recording cannot be read, or holds none; or as `runner_c.run` raises.
         """
         from runner_c import Replay, adapted, run
 
         replay = Replay(self._path, self._speed)
+        if next(replay.updates(), None) is None and self._path.stat().st_size:
+            raise UsageError(f"replay: {self._path} holds no updates; see --record")
         if self._server is not None:
             self._server.prepare_for(replay.updates())
             bot = _Taught(adapted(bot, ("handle_update",)), self._server)
@@ -81,7 +85,16 @@ class _Taught:
         return getattr(self._bot, name)
 
     def handle_update(self, update: dict[str, Any]) -> None:
-        self._server.learn(update)
+        try:
+            self._server.learn(update)
+        except Exception as error:
+            # What is in a file may be anything, and it is the bot's turn to say what it thinks of it.
+            log.warning(
+                "the fake server makes nothing of update %s: %s",
+                update.get("update_id"),
+                describe_error(error),
+                extra={"action": "replay.not_learned"},
+            )
         self._bot.handle_update(update)
 
 

@@ -141,6 +141,11 @@ class Start:
                 changes["api_root"] = self._api_root
             if changes:
                 configure(**changes)
+        elif self._local and self._settings.replay:
+            log.warning(
+                "the target has no configure(token, api_root): its own calls go where it sends them, and are heard",
+                extra={"action": "replay.not_redirected"},
+            )
         own = getattr(bot, "token", None)
         self._scrubber.add(own if isinstance(own, str) else None)
 

@@ -175,6 +175,35 @@ def test_a_replayed_bot_can_do_with_each_update_what_it_could_then(
     assert len(api.calls) == calls
 
 
+def test_an_update_that_the_fake_server_cannot_learn_is_handled_all_the_same(
+    write: Write, launch: Launch, tmp_path: Path
+) -> None:
+    write("noting.py", NOTING)
+    chats: list[dict[str, Any]] = [{"id": 9, "user": 4, "members": 3}, {"id": -12, "type": "group", "self": 1}]
+    contents = [
+        {"message_id": 5, "date": 1, "chat": chat, "from": {"id": sender}, "text": "x"}
+        for chat in chats
+        for sender in ([1], {}, "y", 7)
+    ]
+    rows = [{"at": 1, "update": {"update_id": number, "message": each}} for number, each in enumerate(contents)]
+    write("updates.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    program = launch("-m", "runner_c", "noting", "--replay", "updates.jsonl")
+    assert program.wait() == 0
+    assert "replayed 8 updates: 8 handled, 0 failed" in program.err
+    assert "Traceback" not in program.err
+
+
+def test_a_target_whose_calls_cannot_be_redirected_is_told(write: Write, launch: Launch) -> None:
+    write(
+        "plain.py",
+        "class Bot:\n    def get_updates(self, **_): return []\n    def handle_update(self, u): pass\nbot = Bot()\n",
+    )
+    write("updates.jsonl", '{"update_id": 1}\n')
+    program = launch("-m", "runner_c", "plain", "--replay", "updates.jsonl")
+    assert program.wait() == 0
+    assert "its own calls go where it sends them" in program.err
+
+
 def test_an_option_that_means_nothing_here_is_told(recorded: tuple[Path, Any], launch: Launch, api: FakeBotApi) -> None:
     program = launch(
         *("-m", "runner_c", "noting", "--replay", "updates.jsonl", "--replay-speed", "max", "--listen", ":8080")
@@ -224,6 +253,7 @@ def test_a_replay_is_stopped_like_any_run(write: Write, launch: Launch) -> None:
     ("options", "said"),
     [
         (["--replay", "nothing.jsonl"], "nothing.jsonl: No such file or directory"),
+        (["--replay", "shop.py"], "shop.py holds no updates"),
         (["--replay", "shop.py", "--replay-speed", "0"], "expects a factor above 0"),
         (["--replay", "shop.py", "--webhook", "https://example.org/x"], "keep one"),
         (["--record", "not/there.jsonl"], "record: cannot write"),

@@ -84,6 +84,29 @@ def test_damaged_lines_are_told_and_left_out(tmp_path: Path, caplog: pytest.LogC
     assert [number for number in range(1, 7) if f"line {number} is" in caplog.text] == [1, 2, 3, 6]
 
 
+@pytest.mark.parametrize("at", ["1e999", "NaN", '"5"', "1" + "0" * 400, "null"])
+def test_a_time_that_is_none_makes_a_damaged_line_and_stops_nobody(tmp_path: Path, at: str) -> None:
+    path = tmp_path / "updates.jsonl"
+    lines = [json.dumps({"at": 1, "update": message(1)}), f'{{"at": {at}, "update": {{"update_id": 2}}}}']
+    path.write_text(
+        "\n".join([*lines, f'{{"update_id": {10**30}}}', json.dumps({"at": 1, "update": message(3)})]) + "\n"
+    )
+    replay = Replay(path)
+    bot = Bot()
+    assert run(bot, source=replay).wait(20)
+    assert bot.ids() == [1, 3]
+    assert replay.damaged == 2
+    assert [update["update_id"] for update in replay.updates()] == [1, 3]
+
+
+def test_a_pipe_is_refused_at_once_on_either_side(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="cannot be read more than once"):
+        Replay(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="is no file"):
+        Recorder(tmp_path / "pipe")
+
+
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_replay_keeps_the_distances_in_time_or_shortens_them(tmp_path: Path, bare: bool) -> None:
     path = tmp_path / "updates.jsonl"

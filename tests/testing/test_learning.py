@@ -114,6 +114,7 @@ def test_the_bot_s_messages_leave_the_ids_of_those_that_come_free(server: Any, c
         {"chat": {"id": -5, "type": "group"}, "new_chat_members": 7, "from": "Ann", "left_chat_member": []},
         {"chat": {"id": -6}, "message_id": "one", "reply_to_message": 5, "new_chat_member": 5},
         {"message": {"chat": {}}, "from": {"id": "x"}},
+        {"chat": {"id": -7, "type": "group", "user": 1, "members": 2}, "from": {"id": [1]}, "message_id": 1},
     ],
 )
 def test_an_update_that_makes_no_sense_teaches_nothing_and_harms_nothing(

@@ -153,19 +153,19 @@ class WebhookConnection:
 
     def _shake_hands(self, context: ssl.SSLContext, name: str) -> bool:
         """Go on with the handshake; True when it is done."""
-        if not isinstance(self._socket, ssl.SSLSocket):
-            self._loop.forget(self._socket)
-            self._socket = context.wrap_socket(self._socket, do_handshake_on_connect=False, server_hostname=name)
-            self._loop.watch(self._socket, self._on_readable, self._on_writable)
         try:
+            if not isinstance(self._socket, ssl.SSLSocket):
+                self._loop.forget(self._socket)
+                self._socket = context.wrap_socket(self._socket, do_handshake_on_connect=False, server_hostname=name)
+                self._loop.watch(self._socket, self._on_readable, self._on_writable)
             self._socket.do_handshake()
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLWantWriteError:
             self._loop.watch_writes(self._socket, True)
             return False
-        except OSError as error:
-            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.strerror
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error
             self._end(Answer(None, f"SSL error: {str(reason).replace('_', ' ').lower()}"))
             return False
         self._tls = None
@@ -181,14 +181,16 @@ class WebhookConnection:
         if not self._is_connected or self._tls is not None:
             self._on_writable()
             return
+        data = b""
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
             while isinstance(self._socket, ssl.SSLSocket) and (left := self._socket.pending()):
                 data += self._socket.recv(left)
         except _NOT_NOW:
-            return
+            if not data:
+                return
         except OSError:
-            data = b""
+            pass  # what came before is read; without it the connection is at its end
         if self._on_end is None:
             # The peer closes, or says what nobody asked for.
             self.close()

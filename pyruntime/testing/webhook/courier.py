@@ -200,7 +200,11 @@ class Courier:
         if kind == "drop_before":
             self._loop.call_later(0.0, lambda: on_end(Answer(None, "Connection timed out")))
             return
-        connection = self._idle.pop() if self._idle else self._connect(target, webhook.get("certificate"))
+        try:
+            connection = self._idle.pop() if self._idle else self._connect(target, webhook.get("certificate"))
+        except (OSError, ValueError):
+            self._loop.call_later(0.0, lambda: on_end(Answer(None, "Failed to resolve host")))
+            return
         self._busy.add(connection)
         delivery.connection = connection.number
         timeout = self._loop.call_later(self.timeout_s, lambda: connection.abort("Read timeout expired"))
