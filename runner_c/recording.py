@@ -1,7 +1,8 @@
 """Record the updates of a run in a file, one JSON object a line, to be replayed later.
 
 A line is ``{"at": 1700000000.123, "update": {...}}``: the time of day of the admission in seconds, and the update as it
-came. It is written in the order of admission, before the update is handled.
+came. It is written in the order of admission, before the update is handled; once more when a store hands it out that it
+has waited in, which a replay drops.
 
 **Guarantees**
 
@@ -142,7 +143,7 @@ def _check_beginning(path: str) -> None:
 
 
 def recording_keyer(keyer: Keyer | None, recorder: Recorder) -> Keyer:
-    """Return a keyer that records each update: it is asked once for each, at its admission, in their order."""
+    """Return a keyer that records each update: it is asked at each admission, in their order."""
     return _RecordingKeyer(keyer, recorder)
 
 

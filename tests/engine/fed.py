@@ -15,6 +15,18 @@ def message(update_id: int, chat_id: int = 1) -> Update:
     return {"update_id": update_id, "message": {"message_id": update_id, "date": 1000 + update_id, "chat": chat}}
 
 
+def as_function(updates: list[Update]) -> Any:
+    left = list(updates)
+
+    def supply(limit: int) -> list[Update]:
+        if not left:
+            raise StopIteration
+        batch, left[:] = left[:limit], left[limit:]
+        return batch
+
+    return supply
+
+
 class Bot:
     """Handle updates, and remember them by chat."""
 

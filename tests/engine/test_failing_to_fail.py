@@ -93,8 +93,7 @@ def test_without_a_store_it_is_a_failure_and_the_next_update_runs(
     bot.push(2)
     handle = start(bot)
     bot.record.wait_for_ended(1)
-    while handle.stats().in_flight:
-        time.sleep(0.001)
+    assert handle.stop().drained
     assert (handle.stats().failed, handle.stats().succeeded) == (1, 1)
 
 

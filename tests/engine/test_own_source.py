@@ -19,23 +19,11 @@ from runner_c import (
     create_source,
     run,
 )
-from tests.engine.fed import Bot, Update, message
+from tests.engine.fed import Bot, Update, as_function, message
 
 
 def as_generator(updates: list[Update]) -> Any:
     return (update for update in updates)
-
-
-def as_function(updates: list[Update]) -> Any:
-    left = list(updates)
-
-    def supply(limit: int) -> list[Update]:
-        if not left:
-            raise StopIteration
-        batch, left[:] = left[:limit], left[limit:]
-        return batch
-
-    return supply
 
 
 def as_queue(updates: list[Update]) -> Any:

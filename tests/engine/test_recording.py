@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner_c import ConfigError, Offers, Recorder, Replay, run
-from tests.engine.fed import Bot, message
+from tests.engine.fed import Bot, as_function, message
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:
@@ -36,6 +36,20 @@ def test_what_is_admitted_is_recorded_once_in_its_order_and_replays(tmp_path: Pa
     second = Bot()
     assert run(second, source=Replay(path, speed=math.inf), backlog=100).wait(30)
     assert second.handled == first.handled
+
+
+def test_a_recording_of_a_flood_that_waited_in_a_store_replays_each_update_once_and_in_order(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "updates.jsonl")
+    updates = [message(number, number % 7) for number in range(1000)]
+    first, second = Bot(), Bot()
+    store = f"sqlite:{tmp_path / 'bot.db'}"
+    assert run(first, source=as_function(updates), store=store, backlog=20, concurrency=4, record=recorder).wait(30)
+    recorder.close()
+    ids = [row["update"]["update_id"] for row in recorded(tmp_path / "updates.jsonl")]
+    assert list(dict.fromkeys(ids)) == list(range(1000))
+    assert run(second, source=Replay(tmp_path / "updates.jsonl", speed=math.inf)).wait(30)
+    assert second.handled == first.handled
+    assert second.ids() == list(range(1000))
 
 
 def test_a_recording_is_on_disk_before_its_end(tmp_path: Path) -> None:

@@ -131,10 +131,11 @@ def commands_for(world: World, chat: Chat) -> list[dict[str, Any]]:
     wide = "all_private_chats" if chat.type == "private" else "all_group_chats"
     scopes: list[dict[str, Any]] = [{"type": "chat", "chat_id": chat.id}, {"type": wide}, {"type": "default"}]
     if chat.type != "private":
-        # The chat's own user made the group, so what administrators get comes first.
-        member = {"type": "chat_member", "chat_id": chat.id, "user_id": chat.user["id"]}
-        scopes[:0] = [member, {"type": "chat_administrators", "chat_id": chat.id}]
-        scopes.insert(3, {"type": "all_chat_administrators"})
+        if chat.creator is not None:
+            # The chat's own user made the group, so what administrators get comes first.
+            scopes.insert(1, {"type": "all_chat_administrators"})
+            scopes.insert(0, {"type": "chat_administrators", "chat_id": chat.id})
+        scopes.insert(0, {"type": "chat_member", "chat_id": chat.id, "user_id": chat.user["id"]})
     language = str(chat.user.get("language_code", ""))
     for scope in scopes:
         for code in dict.fromkeys((language, "")):
